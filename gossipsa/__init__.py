@@ -1,0 +1,1 @@
+"""gossipsa: distributed failover for IPsec gateways."""
