@@ -1,0 +1,81 @@
+"""Names and numbers that identify gateways, their boots, clients and ownership."""
+
+from __future__ import annotations
+
+from abc import ABC
+from functools import total_ordering
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, NewType
+
+import msgspec
+
+GatewayName = NewType("GatewayName", str)
+"""The operator's name of a gateway, unique in the mesh, 1 to 64 characters."""
+
+BootId = NewType("BootId", bytes)
+"""16 random bytes drawn at every start of the daemon."""
+
+ClientId = NewType("ClientId", bytes)
+"""16 bytes that stay with a client through rekeys and moves."""
+
+BOOT_ID_BYTES = 16
+CLIENT_ID_BYTES = 16
+SPI_BYTES = 4
+IKE_SPI_BYTES = 8
+
+if TYPE_CHECKING:
+    IpAddress = IPv4Address | IPv6Address
+else:
+
+    class IpAddress(ABC):  # noqa: B024 - one name at run time for both classes, so that the codec can ask for it
+        """IPv4Address or IPv6Address."""
+
+    IpAddress.register(IPv4Address)
+    IpAddress.register(IPv6Address)
+
+
+class Secret(bytes):
+    """Key material. Prints as its length only, whatever it is nested in."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<secret {len(self)} B>"
+
+    __str__ = __repr__
+
+
+class Endpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=False):
+    """A UDP endpoint."""
+
+    address: IpAddress
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
+
+
+class Holder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+    """One boot of one gateway: what a lane is granted to, and what acknowledges a record."""
+
+    gateway: GatewayName
+    boot: BootId
+
+    def __str__(self) -> str:
+        return f"{self.gateway}/{self.boot.hex()[:8]}"
+
+
+@total_ordering
+class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An ownership of a client: the higher one stays. Ties of the counter are settled by the boot."""
+
+    counter: int
+    boot: BootId
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, Epoch):
+            return NotImplemented
+        return (self.counter, self.boot) < (other.counter, other.boot)
+
+    def __str__(self) -> str:
+        return f"{self.counter}.{self.boot.hex()[:8]}"
