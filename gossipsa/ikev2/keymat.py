@@ -1,6 +1,7 @@
 """Keys of an IKE_SA and of its CHILD_SAs, from nonces and shared secrets.
 
-Source: RFC 7296 sections 2.14, 2.17 and 2.18. The secrets of additional key exchanges (RFC 9370) enter as one string, concatenated in their order.
+Source: RFC 7296 sections 2.14, 2.17 and 2.18. The secrets of additional key exchanges (RFC 9370) enter as
+one string, concatenated in their order.
 """
 
 from __future__ import annotations

@@ -70,9 +70,9 @@ def decode_notify(body: bytes, *, critical: bool) -> Notify:
 
 
 def additional_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Notify:
-    """ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS: one more address of the sender (RFC 4555 section 3.6).
+    """One more address of the sender: ADDITIONAL_IP4_ADDRESS or ADDITIONAL_IP6_ADDRESS.
 
-    The list in one message replaces what was announced before.
+    The list in one message replaces what was announced before (RFC 4555 section 3.6).
     """
     kind = NotifyType.ADDITIONAL_IP4_ADDRESS if address.version == 4 else NotifyType.ADDITIONAL_IP6_ADDRESS
     return Notify(type=kind, data=address.packed)
@@ -84,12 +84,14 @@ def no_additional_addresses() -> Notify:
 
 
 def update_sa_addresses() -> Notify:
-    """UPDATE_SA_ADDRESSES: move the IKE_SA and its CHILD_SAs to the addresses of this (RFC 4555 section 3.5)."""
+    """UPDATE_SA_ADDRESSES: use the addresses of this message from now on (RFC 4555 section 3.5)."""
     return Notify(type=NotifyType.UPDATE_SA_ADDRESSES)
 
 
 def cookie2(cookie: bytes) -> Notify:
-    """COOKIE2: the answer must bring the same bytes back, which proves return routability (RFC 4555 section 3.7).
+    """COOKIE2: the answer must bring the same bytes back, which proves that the peer receives here.
+
+    Source: RFC 4555 section 3.7.
 
     Args:
         cookie: 8 to 64 unpredictable bytes.

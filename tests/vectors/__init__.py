@@ -1,0 +1,1 @@
+"""Recorded and published test data, and what reads it."""
