@@ -11,6 +11,7 @@ from gossipsa.ikev2.liveness import KEY_EXCHANGE_BYTES, encode_liveness_probe, i
 from gossipsa.ikev2.message import Message, decode_message, encode_message
 from gossipsa.ikev2.notify import Notify
 from gossipsa.ikev2.registry import ExchangeType, NotifyType
+from tests.vectors.strongswan_capture import DIRECTORY
 
 SPI = b"spi of i"
 
@@ -55,10 +56,16 @@ def test_probe_offers_only_what_is_refused() -> None:
     assert not is_sign_of_life(probe, spi_i=SPI)
 
 
-def test_refusal_of_36_bytes_is_a_sign_of_life() -> None:
-    refusal = encode_message(REFUSAL)
-    assert len(refusal) == 36
-    assert is_sign_of_life(refusal, spi_i=SPI)
+def test_refusal_is_a_sign_of_life() -> None:
+    assert is_sign_of_life(encode_message(REFUSAL), spi_i=SPI)
+
+
+def test_recorded_gateway_refuses_the_probe() -> None:
+    probe, answer = map(bytes.fromhex, (DIRECTORY / "liveness.txt").read_text().split())
+    key_exchange, nonce = (payload.encode_body() for payload in decode_message(probe).payloads[1:])
+    assert encode_liveness_probe(spi_i=probe[:8], key_exchange=key_exchange[4:], nonce=nonce) == probe
+    assert decode_message(answer) == dataclasses.replace(REFUSAL, spi_i=probe[:8])
+    assert is_sign_of_life(answer, spi_i=probe[:8])
 
 
 @pytest.mark.parametrize("kind", [NotifyType.COOKIE, NotifyType.INVALID_KE_PAYLOAD, 9999])

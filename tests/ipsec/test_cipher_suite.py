@@ -80,6 +80,21 @@ def test_aes_ctr_reproduces_rfc_3686_vector_1() -> None:
     assert sealed[8:24].hex() == "e4095d4fb7a7b3792d6175a3261311b8"
 
 
+def test_aes_ccm_reproduces_a_vector_of_the_linux_kernel() -> None:
+    # crypto/testmgr.h, rfc4309(ccm(aes)); RFC 3610 and SP 800-38C have none with an 11-byte nonce.
+    suite = cipher_suite(encryption=EncryptionTransform.AES_CCM_16, encryption_key_bits=128, integrity=None)
+    sealed = suite.seal(
+        encryption_key=bytes.fromhex("1e2c7e01419aefc00d58966e5ca24bd3 4fa319"),
+        integrity_key=b"",
+        iv=bytes.fromhex("d3015ad830601556"),
+        plaintext=bytes.fromhex("87a336fd96b39378a92863ba12a31485571e06c97b21ef767f387e8e29a43e7e"),
+        header=bytes.fromhex("dae6289c452dfd635eda4cb6e6fcf9b70c56cbe4e0057ae10a630978bc2c55de"),
+    )
+    assert sealed[8:].hex() == (
+        "8a1e11f0026be219fc70c46d8eb799abc54ba2acd3f348ff3bb5ce53efdebb02a986156c13feda0a22b8293dd8399a23"
+    )
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"encryption_key": bytes(15)}, {"integrity_key": b""}, {"iv": bytes(15)}, {"plaintext": bytes(15)}],
