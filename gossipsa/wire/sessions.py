@@ -1,0 +1,344 @@
+"""Sealed sessions with the other gateways: nothing else of the mesh ever leaves or enters a gateway.
+
+A message is `version, kind, session index (8 B), counter (8 B), sealed bytes`: XChaCha20-Poly1305 under a key
+of its session, direction and channel, with the counter as nonce and the header authenticated. Datagrams and
+stream frames have keys, counters and replay windows of their own. A session is bound to one boot of each side.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+from nacl import bindings
+from nacl.exceptions import CryptoError
+
+from gossipsa.errors import CallerError, PeerError
+from gossipsa.identifiers import BootId, GatewayName, Holder, Secret
+from gossipsa.ipsec.replay_window import ReplayVerdict, ReplayWindow
+from gossipsa.wire import handshake
+from gossipsa.wire.keyring import Keyring, Peer
+
+DATAGRAM_BYTES_MAX = 1400
+"""Longest mesh datagram: fits an Ethernet frame with IPv6 and a tunnel around it."""
+FRAME_BYTES_MAX = 1 << 20
+"""Longest frame of a mesh stream."""
+
+_HEADER_BYTES = 2 + handshake.SESSION_INDEX_BYTES + 8
+_TAG_BYTES = 16
+OVERHEAD_BYTES = _HEADER_BYTES + _TAG_BYTES
+DATAGRAM_PAYLOAD_BYTES_MAX = DATAGRAM_BYTES_MAX - OVERHEAD_BYTES
+FRAME_PAYLOAD_BYTES_MAX = FRAME_BYTES_MAX - OVERHEAD_BYTES
+
+_MS = 1_000_000
+_SESSION_AGE_RENEW_NS = 120_000 * _MS
+_SESSION_AGE_MAX_NS = 180_000 * _MS
+_HELLO_INTERVAL_NS = 100 * _MS
+_HELLO_INTERVAL_MAX_NS = 1_000 * _MS
+_SILENCE_NS = 1_000 * _MS
+_SESSIONS_A_PEER_MAX = 6
+_QUEUE_MESSAGES_MAX = 64
+_QUEUE_BYTES_MAX = 4 << 20
+_WINDOW_PACKETS = 1024
+
+
+class Channel(Enum):
+    """How a message travels."""
+
+    DATAGRAM = 3
+    STREAM = 4
+
+
+class SealError(PeerError):
+    """A message that cannot be opened. `reason` is one of a fixed set of words, fit for a metric."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class MessageTooLongError(CallerError):
+    """A payload that does not fit its channel."""
+
+
+class Outgoing(msgspec.Struct, frozen=True):
+    """Bytes to send to a gateway."""
+
+    to: GatewayName
+    channel: Channel
+    data: bytes
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A payload that one boot of a gateway sealed for this boot of ours."""
+
+    sender: Holder
+    payload: bytes
+
+
+class _Session:
+    """One direction pair of keys. Mutable: counters and replay windows."""
+
+    def __init__(
+        self, *, own_index: bytes, peer_index: bytes, boot: BootId, keys: handshake.SessionKeys,
+        initiated: bool, now_ns: int,
+    ) -> None:  # fmt: skip
+        ours = (keys.initiator_datagram, keys.initiator_stream)
+        theirs = (keys.responder_datagram, keys.responder_stream)
+        if not initiated:
+            ours, theirs = theirs, ours
+        self.own_index = own_index
+        self.peer_index = peer_index
+        self.boot = boot
+        self.send: dict[Channel, Secret] = dict(zip(Channel, ours, strict=True))
+        self.receive: dict[Channel, Secret] = dict(zip(Channel, theirs, strict=True))
+        self.counters = dict.fromkeys(Channel, 0)
+        self.windows = {
+            channel: ReplayWindow(window_packets=_WINDOW_PACKETS, extended=True) for channel in Channel
+        }
+        self.made_ns = now_ns
+        self.heard_ns = now_ns
+        self.spoke_ns = now_ns
+        # The initiator knows by the welcome that the responder is alive; the responder by the first message.
+        self.confirmed = initiated
+
+    def seal(self, channel: Channel, payload: bytes) -> bytes:
+        self.counters[channel] += 1
+        counter = self.counters[channel].to_bytes(8, "big")
+        header = bytes((handshake.WIRE_VERSION, channel.value)) + self.peer_index + counter
+        return header + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
+            payload, header, bytes(16) + counter, self.send[channel]
+        )
+
+    def open(self, channel: Channel, data: bytes) -> bytes:
+        header = data[:_HEADER_BYTES]
+        counter = int.from_bytes(header[-8:], "big")
+        window = self.windows[channel]
+        verdict = window.check(counter)
+        if verdict is not ReplayVerdict.FRESH:
+            raise SealError("replayed" if verdict is ReplayVerdict.DUPLICATE else "too old")
+        try:
+            payload = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
+                data[_HEADER_BYTES:], header, bytes(16) + header[-8:], self.receive[channel]
+            )
+        except CryptoError:
+            raise SealError("forged") from None
+        self.windows[channel] = window.accept(counter)
+        return payload
+
+
+class _Conversation:
+    """All sessions with one gateway, the handshake under way, and what waits for it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.sessions: list[_Session] = []
+        self.pending: handshake.PendingHello | None = None
+        self.hello_due_ns = 0
+        self.hello_interval_ns = _HELLO_INTERVAL_NS
+        self.queue: deque[tuple[Channel, bytes]] = deque()
+        self.queue_bytes = 0
+        self.answered_ns: int | None = None
+
+    def newest(self, now_ns: int) -> _Session | None:
+        usable = (s for s in self.sessions if s.confirmed and now_ns - s.made_ns < _SESSION_AGE_MAX_NS)
+        return max(usable, key=lambda session: session.made_ns, default=None)
+
+
+class Sessions:
+    """Seals and opens; makes, renews and forgets sessions. Pure: what must be sent is returned.
+
+    Args:
+        entropy: returns that many fresh random bytes; used for ephemeral keys and session indexes.
+    """
+
+    def __init__(self, *, keyring: Keyring, boot: BootId, entropy: Callable[[int], bytes]) -> None:
+        self._keyring = keyring
+        self._boot = boot
+        self._entropy = entropy
+        self._conversations = {peer.name: _Conversation(peer) for peer in keyring}
+        self._by_hint = {handshake.key_hint(peer.public_key): peer.name for peer in keyring}
+        self._by_index: dict[bytes, tuple[_Conversation, _Session]] = {}
+        self._pending_by_index: dict[bytes, _Conversation] = {}
+        self.queue_drops = 0
+        """Messages dropped because too many waited for a handshake."""
+
+    def boot_of(self, name: GatewayName, *, now_ns: int) -> BootId | None:
+        """The boot of that gateway to which our newest session speaks."""
+        conversation = self._conversations.get(name)
+        session = conversation.newest(now_ns) if conversation else None
+        return session.boot if session else None
+
+    def seal(self, to: GatewayName, payload: bytes, *, channel: Channel, now_ns: int) -> tuple[Outgoing, ...]:
+        """Returns what to send now: the sealed message, or a hello while the message waits.
+
+        Raises:
+            UnknownGatewayError: not in the keyring.
+            MessageTooLongError: the payload does not fit the channel.
+        """
+        longest = DATAGRAM_PAYLOAD_BYTES_MAX if channel is Channel.DATAGRAM else FRAME_PAYLOAD_BYTES_MAX
+        if len(payload) > longest:
+            raise MessageTooLongError(f"{len(payload)} bytes do not fit a {channel.name.lower()}")
+        peer = self._keyring.peer(to)
+        conversation = self._conversations[peer.name]
+        session = conversation.newest(now_ns)
+        if session is None:
+            self._enqueue(conversation, channel, payload)
+            return self._say_hello(conversation, now_ns)
+        out = [Outgoing(to, channel, session.seal(channel, payload))]
+        silent = now_ns - session.heard_ns > _SILENCE_NS and now_ns - session.spoke_ns <= _SILENCE_NS
+        if silent or now_ns - session.made_ns > _SESSION_AGE_RENEW_NS:
+            # The peer may have restarted and lost the session: a new handshake tells.
+            out.extend(self._say_hello(conversation, now_ns))
+        session.spoke_ns = now_ns
+        return tuple(out)
+
+    def open(self, data: bytes, *, now_ns: int) -> tuple[Opened | None, tuple[Outgoing, ...]]:
+        """Opens bytes from the network.
+
+        Returns:
+            The payload, if there was one, and what to send in consequence.
+
+        Raises:
+            SealError: malformed, from a stranger, forged, replayed, or sealed under an old session.
+        """
+        if len(data) < 2:
+            raise SealError("truncated")
+        if data[0] != handshake.WIRE_VERSION:
+            raise SealError("unknown version")
+        match data[1]:
+            case handshake.HELLO:
+                return None, self._hear_hello(data, now_ns)
+            case handshake.WELCOME:
+                return None, self._hear_welcome(data, now_ns)
+            case Channel.DATAGRAM.value if len(data) > DATAGRAM_BYTES_MAX:
+                raise SealError("oversized")
+            case Channel.STREAM.value if len(data) > FRAME_BYTES_MAX:
+                raise SealError("oversized")
+            case Channel.DATAGRAM.value | Channel.STREAM.value:
+                return self._hear_sealed(Channel(data[1]), data, now_ns)
+            case _:
+                raise SealError("unknown kind")
+
+    def _enqueue(self, conversation: _Conversation, channel: Channel, payload: bytes) -> None:
+        conversation.queue.append((channel, payload))
+        conversation.queue_bytes += len(payload)
+        while len(conversation.queue) > _QUEUE_MESSAGES_MAX or conversation.queue_bytes > _QUEUE_BYTES_MAX:
+            _, dropped = conversation.queue.popleft()
+            conversation.queue_bytes -= len(dropped)
+            self.queue_drops += 1
+
+    def _flush(self, conversation: _Conversation, session: _Session) -> tuple[Outgoing, ...]:
+        name = conversation.peer.name
+        out = tuple(
+            Outgoing(name, channel, session.seal(channel, payload)) for channel, payload in conversation.queue
+        )
+        conversation.queue.clear()
+        conversation.queue_bytes = 0
+        return out
+
+    def _say_hello(self, conversation: _Conversation, now_ns: int) -> tuple[Outgoing, ...]:
+        if now_ns < conversation.hello_due_ns:
+            return ()
+        if conversation.pending is None:
+            index = self._entropy(handshake.SESSION_INDEX_BYTES)
+            conversation.pending = handshake.make_hello(
+                own=self._keyring.key_pair,
+                peer_public=conversation.peer.public_key,
+                boot=self._boot,
+                session_index=index,
+                ephemeral_private=self._entropy(32),
+            )
+            self._pending_by_index[index] = conversation
+            conversation.hello_interval_ns = _HELLO_INTERVAL_NS
+        conversation.hello_due_ns = now_ns + conversation.hello_interval_ns
+        conversation.hello_interval_ns = min(2 * conversation.hello_interval_ns, _HELLO_INTERVAL_MAX_NS)
+        return (Outgoing(conversation.peer.name, Channel.DATAGRAM, conversation.pending.data),)
+
+    def _hear_hello(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
+        name = self._by_hint.get(data[2 : 2 + handshake.KEY_HINT_BYTES])
+        if name is None:
+            raise SealError("stranger")
+        conversation = self._conversations[name]
+        index = self._entropy(handshake.SESSION_INDEX_BYTES)
+        try:
+            answer = handshake.answer_hello(
+                data,
+                own=self._keyring.key_pair,
+                peer_public=conversation.peer.public_key,
+                boot=self._boot,
+                session_index=index,
+                ephemeral_private=self._entropy(32),
+            )
+        except handshake.HandshakeError:
+            raise SealError("forged hello") from None
+        session = _Session(
+            own_index=index, peer_index=answer.peer_session_index, boot=answer.peer_boot, keys=answer.keys,
+            initiated=False, now_ns=now_ns,
+        )  # fmt: skip
+        self._add(conversation, session)
+        return (Outgoing(name, Channel.DATAGRAM, answer.data),)
+
+    def _hear_welcome(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
+        conversation = self._pending_by_index.get(data[2 : 2 + handshake.SESSION_INDEX_BYTES])
+        if conversation is None or conversation.pending is None:
+            raise SealError("unexpected welcome")
+        pending = conversation.pending
+        try:
+            welcome = handshake.accept_welcome(data, own=self._keyring.key_pair, pending=pending)
+        except handshake.HandshakeError:
+            raise SealError("forged welcome") from None
+        del self._pending_by_index[pending.session_index]
+        conversation.pending = None
+        session = _Session(
+            own_index=pending.session_index, peer_index=welcome.peer_session_index, boot=welcome.peer_boot,
+            keys=welcome.keys, initiated=True, now_ns=now_ns,
+        )  # fmt: skip
+        self._add(conversation, session)
+        self._forget_other_boots(conversation, session)
+        # An empty message confirms the session to the responder, who may not speak on it before.
+        out = self._flush(conversation, session)
+        return out or (
+            Outgoing(conversation.peer.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),
+        )
+
+    def _hear_sealed(
+        self, channel: Channel, data: bytes, now_ns: int
+    ) -> tuple[Opened | None, tuple[Outgoing, ...]]:
+        if len(data) < OVERHEAD_BYTES:
+            raise SealError("truncated")
+        known = self._by_index.get(data[2 : 2 + handshake.SESSION_INDEX_BYTES])
+        if known is None:
+            raise SealError("unknown session")
+        conversation, session = known
+        if now_ns - session.made_ns > _SESSION_AGE_MAX_NS:
+            raise SealError("old session")
+        payload = session.open(channel, data)
+        session.heard_ns = now_ns
+        out: tuple[Outgoing, ...] = ()
+        if not session.confirmed:
+            session.confirmed = True
+            self._forget_other_boots(conversation, session)
+            out = self._flush(conversation, session)
+        if not payload:
+            return None, out
+        return Opened(Holder(conversation.peer.name, session.boot), payload), out
+
+    def _add(self, conversation: _Conversation, session: _Session) -> None:
+        conversation.sessions.append(session)
+        self._by_index[session.own_index] = (conversation, session)
+        while len(conversation.sessions) > _SESSIONS_A_PEER_MAX:
+            # Unconfirmed ones go first, so that replayed hellos cannot push out a session in use.
+            unconfirmed = [old for old in conversation.sessions[:-1] if not old.confirmed]
+            self._drop(conversation, (unconfirmed or conversation.sessions)[0])
+
+    def _drop(self, conversation: _Conversation, session: _Session) -> None:
+        conversation.sessions.remove(session)
+        del self._by_index[session.own_index]
+
+    def _forget_other_boots(self, conversation: _Conversation, session: _Session) -> None:
+        for old in tuple(conversation.sessions):
+            if old.boot != session.boot and old.confirmed and old.made_ns <= session.made_ns:
+                self._drop(conversation, old)

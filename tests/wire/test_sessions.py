@@ -1,0 +1,195 @@
+"""Sessions: two gateways talk, nobody else gets a word in."""
+
+from __future__ import annotations
+
+import random
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
+from gossipsa.wire.keyring import KeyPair, Keyring, Peer
+from gossipsa.wire.sessions import (
+    DATAGRAM_BYTES_MAX,
+    DATAGRAM_PAYLOAD_BYTES_MAX,
+    Channel,
+    MessageTooLongError,
+    Opened,
+    SealError,
+    Sessions,
+)
+
+A, B = GatewayName("a"), GatewayName("b")
+KEYS = {name: KeyPair.from_private(bytes([index]) * 32) for index, name in enumerate((A, B), start=1)}
+
+
+def make_sessions(name: GatewayName, *, boot: int = 0, keys: KeyPair | None = None) -> Sessions:
+    other = B if name == A else A
+    peer = Peer(other, KEYS[other].public, Endpoint(ip_address("127.0.0.1"), 1))
+    keyring = Keyring(name=name, key_pair=keys or KEYS[name], peers=[peer])
+    stream = random.Random(f"{name}{boot}")
+    return Sessions(keyring=keyring, boot=BootId(bytes([boot]) * 16), entropy=stream.randbytes)
+
+
+def deliver(
+    sessions: dict[GatewayName, Sessions], name: GatewayName, payload: bytes, now_ns: int = 0
+) -> list[Opened]:
+    """Sends `payload` from `name` and carries every message until silence."""
+    other = B if name == A else A
+    waiting = list(sessions[name].seal(other, payload, channel=Channel.DATAGRAM, now_ns=now_ns))
+    opened = []
+    while waiting:
+        message = waiting.pop(0)
+        got, more = sessions[message.to].open(message.data, now_ns=now_ns)
+        waiting.extend(more)
+        if got:
+            opened.append(got)
+    return opened
+
+
+@pytest.fixture
+def pair() -> dict[GatewayName, Sessions]:
+    return {A: make_sessions(A), B: make_sessions(B)}
+
+
+def established(pair: dict[GatewayName, Sessions]) -> dict[GatewayName, Sessions]:
+    deliver(pair, A, b"first")
+    return pair
+
+
+@given(
+    payloads=st.lists(
+        st.tuples(st.sampled_from((A, B)), st.binary(min_size=1, max_size=DATAGRAM_PAYLOAD_BYTES_MAX)),
+        max_size=8,
+    )
+)
+def test_payloads_arrive_as_sent_from_the_boot_that_sent_them(
+    payloads: list[tuple[GatewayName, bytes]],
+) -> None:
+    pair = {A: make_sessions(A), B: make_sessions(B)}
+    for name, payload in payloads:
+        assert deliver(pair, name, payload) == [Opened(Holder(name, BootId(bytes(16))), payload)]
+
+
+def test_first_message_waits_for_the_handshake_and_then_arrives(pair: dict[GatewayName, Sessions]) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    assert b"x" * 4 not in hello.data
+    _, (welcome,) = pair[B].open(hello.data, now_ns=0)
+    _, (sealed,) = pair[A].open(welcome.data, now_ns=0)
+    opened, _ = pair[B].open(sealed.data, now_ns=0)
+    assert opened is not None
+    assert opened.payload == b"x"
+
+
+def test_replayed_datagram_is_refused(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"once", channel=Channel.DATAGRAM, now_ns=1)
+    pair[B].open(sealed.data, now_ns=1)
+    with pytest.raises(SealError, match="replayed"):
+        pair[B].open(sealed.data, now_ns=1)
+
+
+def test_datagram_cannot_be_replayed_as_stream_frame(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"once", channel=Channel.DATAGRAM, now_ns=1)
+    moved = sealed.data[:1] + bytes((Channel.STREAM.value,)) + sealed.data[2:]
+    with pytest.raises(SealError, match="forged"):
+        pair[B].open(moved, now_ns=1)
+
+
+def test_reflected_datagram_is_refused(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"mine", channel=Channel.DATAGRAM, now_ns=1)
+    with pytest.raises(SealError, match="unknown session"):
+        pair[A].open(sealed.data, now_ns=1)
+
+
+def test_stranger_gets_no_answer(pair: dict[GatewayName, Sessions]) -> None:
+    stranger = make_sessions(A, keys=KeyPair.from_private(b"s" * 32))
+    (hello,) = stranger.seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    with pytest.raises(SealError, match="stranger"):
+        pair[B].open(hello.data, now_ns=0)
+
+
+def test_stranger_who_claims_a_known_key_is_found_out(pair: dict[GatewayName, Sessions]) -> None:
+    stranger = make_sessions(A, keys=KeyPair.from_private(b"s" * 32))
+    (hello,) = stranger.seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    (honest,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    with pytest.raises(SealError, match="forged hello"):
+        pair[B].open(honest.data[:10] + hello.data[10:], now_ns=0)
+
+
+def test_message_sealed_before_a_restart_is_refused(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"late", channel=Channel.DATAGRAM, now_ns=1)
+    pair[B] = make_sessions(B, boot=1)
+    with pytest.raises(SealError, match="unknown session"):
+        pair[B].open(sealed.data, now_ns=1)
+
+
+def test_old_session_is_refused_after_its_age(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"late", channel=Channel.DATAGRAM, now_ns=1)
+    with pytest.raises(SealError, match="old session"):
+        pair[B].open(sealed.data, now_ns=181 * 10**9)
+
+
+def test_session_is_renewed_before_it_expires(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    second = 10**9
+    for now_s in range(1, 400, 5):
+        assert [got.payload for got in deliver(pair, A, b"beat", now_ns=now_s * second)] == [b"beat"]
+
+
+def test_restarted_peer_is_greeted_again_and_known_by_its_new_boot(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    pair[B] = make_sessions(B, boot=1)
+    assert deliver(pair, B, b"back", now_ns=5) == [Opened(Holder(B, BootId(b"\x01" * 16)), b"back")]
+    assert pair[A].boot_of(B, now_ns=5) == b"\x01" * 16
+    assert deliver(pair, A, b"hello", now_ns=6) == [Opened(Holder(A, BootId(bytes(16))), b"hello")]
+
+
+def test_replayed_hellos_do_not_push_out_a_live_session(pair: dict[GatewayName, Sessions]) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    _, (welcome,) = pair[B].open(hello.data, now_ns=0)
+    pair[A].open(welcome.data, now_ns=0)
+    deliver(pair, A, b"first")
+    for _ in range(50):
+        pair[B].open(hello.data, now_ns=1)
+    assert [got.payload for got in deliver(pair, B, b"still here", now_ns=2)] == [b"still here"]
+
+
+def test_oversized_payload_and_datagram_are_refused(pair: dict[GatewayName, Sessions]) -> None:
+    with pytest.raises(MessageTooLongError):
+        pair[A].seal(B, bytes(DATAGRAM_PAYLOAD_BYTES_MAX + 1), channel=Channel.DATAGRAM, now_ns=0)
+    with pytest.raises(SealError, match="oversized"):
+        pair[A].open(b"\x01\x03" + bytes(DATAGRAM_BYTES_MAX), now_ns=0)
+
+
+@given(
+    data=st.one_of(
+        st.binary(max_size=200),
+        st.binary(max_size=200).map(lambda tail: b"\x01\x01" + tail),
+        st.binary(max_size=200).map(lambda tail: b"\x01\x02" + tail),
+    )
+)
+def test_garbage_raises_only_seal_errors(data: bytes) -> None:
+    with pytest.raises(SealError):
+        make_sessions(A).open(data, now_ns=0)
+
+
+@given(position=st.integers(min_value=0, max_value=90), bit=st.integers(min_value=0, max_value=7))
+def test_any_flipped_bit_is_noticed(position: int, bit: int) -> None:
+    pair = established({A: make_sessions(A), B: make_sessions(B)})
+    (sealed,) = pair[A].seal(B, bytes(60), channel=Channel.DATAGRAM, now_ns=1)
+    position %= len(sealed.data)
+    flipped = bytearray(sealed.data)
+    flipped[position] ^= 1 << bit
+    with pytest.raises(SealError):
+        pair[B].open(bytes(flipped), now_ns=1)
+
+
+def test_nothing_shows_keys(pair: dict[GatewayName, Sessions]) -> None:
+    assert "\\x01\\x01\\x01\\x01" not in repr(KEYS[A]).replace(repr(KEYS[A].public), "")
