@@ -113,8 +113,8 @@ class ChildSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 class ClientState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
     """All IKE and IPsec state of one client.
 
-    `ike_sas` runs from the oldest to the current one: a predecessor stays for as long as a CHILD_SA made under
-    it lives. The last one is the client's IKE_SA.
+    `ike_sas` runs from the oldest to the current one: a predecessor stays for as long as a CHILD_SA made
+    under it lives. The last one is the client's IKE_SA.
     """
 
     ike_sas: tuple[IkeSa, ...]

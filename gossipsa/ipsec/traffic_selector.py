@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from gossipsa.errors import CallerError, PeerError
 from gossipsa.identifiers import IpAddress
@@ -25,12 +26,14 @@ class TrafficSelectorDecodeError(PeerError):
     """A TS payload that is truncated, contradicts itself or has an unknown type of selector."""
 
 
-class TrafficSelectorError(CallerError):
-    """A traffic selector, or a list of them, that cannot exist."""
+class TrafficSelectorError(CallerError, ValueError):
+    """A traffic selector, or a list of them, that cannot exist.
+
+    A ValueError too: so the codec of the mesh refuses it as it refuses any other impossible value.
+    """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficSelector:
+class TrafficSelector(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A range of addresses and of ports, for one protocol or for all.
 
     Raises:

@@ -2,7 +2,7 @@
 
 A message is `version, kind, session index (8 B), counter (8 B), sealed bytes`: XChaCha20-Poly1305 under a key
 of its session, direction and channel, with the counter as nonce and the header authenticated. Datagrams and
-stream frames have keys, counters and replay windows of their own. A session is bound to one boot of each side.
+stream frames have keys, counters and replay windows of their own. A session binds one boot of each side.
 """
 
 from __future__ import annotations
