@@ -13,31 +13,20 @@ import trio
 
 from gossipsa.errors import IkeDaemonError
 from gossipsa.identifiers import ClientId
+from gossipsa.inputs import ClientChanged, ClientDeleted, IkeDaemonStarted, IkeDaemonStopped
 from gossipsa.ipsec.security_association import ChildSa, ClientState
 
-
-class ClientChanged(msgspec.Struct, frozen=True):
-    """A client connected, rekeyed, moved, or its message IDs went on: `state` is all of it, anew."""
-
-    client: ClientId
-    state: ClientState
-
-
-class ClientDeleted(msgspec.Struct, frozen=True):
-    """The IKE_SA of a client was deleted by either side."""
-
-    client: ClientId
-
-
-class IkeDaemonStarted(msgspec.Struct, frozen=True):
-    """The IKE daemon is up (first seen, or again) and holds no clients that we did not put into it."""
-
-    resumed: bool
-    """True if it is the same process as before and still holds its clients."""
-
-
-class IkeDaemonStopped(msgspec.Struct, frozen=True):
-    """The IKE daemon died; the kernel may still forward ESP."""
+__all__ = [
+    "ActivateClient",
+    "Answer",
+    "ClientChanged",
+    "ClientDeleted",
+    "IkeDaemon",
+    "IkeDaemonEvent",
+    "IkeDaemonStarted",
+    "IkeDaemonStopped",
+    "ImportClient",
+]
 
 
 IkeDaemonEvent = ClientChanged | ClientDeleted | IkeDaemonStarted | IkeDaemonStopped

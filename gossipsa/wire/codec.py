@@ -16,6 +16,10 @@ from gossipsa.identifiers import IpAddress, Secret
 T = TypeVar("T")
 
 
+class Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the values that travel: immutable, an array on the wire, strict about fields."""
+
+
 class MessageDecodeError(PeerError):
     """Bytes that are no message of this version of gossipsa."""
 

@@ -1,0 +1,49 @@
+"""Every message of the mesh. One sealed payload holds one message."""
+
+from __future__ import annotations
+
+from gossipsa.identifiers import IpAddress
+from gossipsa.replication import messages as replication
+from gossipsa.swim.messages import SwimPacket
+from gossipsa.takeover import messages as takeover
+from gossipsa.wire.codec import Decoder, Value
+
+PROTOCOL_VERSION = 1
+
+
+class Gossip(Value, frozen=True, tag=1):
+    """Membership: SWIM probes, answers and updates."""
+
+    packet: SwimPacket
+
+
+class GatewayMetadata(Value, frozen=True):
+    """What a gateway tells all others about itself, inside its membership entry."""
+
+    protocol_version: int
+    site: str
+    zone: str
+    capacity: int
+    """Weight in placement; 0 takes no records."""
+    ike_addresses: tuple[IpAddress, ...]
+    """Where its IKE daemon listens; asked for a sign of life before its clients are taken over."""
+
+
+MeshMessage = (
+    Gossip
+    | replication.PutRecords
+    | replication.AcknowledgeRecords
+    | replication.DropRecords
+    | replication.UpdateCounters
+    | replication.RecallRecords
+    | replication.ReturnRecords
+    | replication.ReleaseRecords
+    | takeover.Claim
+    | takeover.AnswerClaims
+    | takeover.EndClaims
+    | takeover.AnnounceOwnership
+    | takeover.AcknowledgeOwnership
+)
+
+MESSAGE_DECODER: Decoder[MeshMessage] = Decoder(MeshMessage)
+METADATA_DECODER: Decoder[GatewayMetadata] = Decoder(GatewayMetadata)
