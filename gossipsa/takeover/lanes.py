@@ -1,8 +1,8 @@
 """Lanes: the parts of a key's sequence-number space that single boots hold: no number is used twice.
 
 Numbers below 2^30 belong to the creator of the key. From 2^30 up to 2^31 they are cut into blocks of 2^20;
-block b belongs to lane b mod 64. Whoever holds a lane holds all its blocks. A lane changes hands only away from
-its holder, once, and never comes back: uniqueness needs no clock, no quorum and no consensus.
+block b belongs to lane b mod 64. Whoever holds a lane holds all its blocks. A lane changes hands only away
+from its holder, once, and never comes back: uniqueness needs no clock, no quorum and no consensus.
 
 Receivers accept a jump forward of up to 2^31 with ESN and without (Linux, xfrm_replay_advance_esn), and the
 high half of an ESN is never used here.
