@@ -1,0 +1,48 @@
+"""What a gateway tells its operator about itself. No key material."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One gateway of the mesh as this one sees it."""
+
+    name: str
+    state: str
+    """alive, suspect, failed or left."""
+    boot: str
+    incarnation: int
+    round_trip_ms: float | None
+    site: str
+    zone: str
+
+
+class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One client whose record this gateway holds."""
+
+    client: str
+    """Client id in hexadecimal."""
+    role: str
+    """owner, replica, or the state of a takeover under way."""
+    owner: str
+    epoch: str
+    remote: str
+    virtual_addresses: tuple[str, ...]
+    children: int
+    replicas: tuple[str, ...]
+    acknowledged: int
+    """Of an owned client: replicas that acknowledged its latest version."""
+
+
+class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `gossipsa status`."""
+
+    name: str
+    boot: str
+    members: tuple[MemberStatus, ...]
+    clients: tuple[ClientStatus, ...]
+    copies: dict[str, int]
+    """Owned clients by number of acknowledged copies: "0", "1", "2", ..."""
+    counts: dict[str, int]
+    """How often each reported event happened since the start."""
