@@ -165,7 +165,11 @@ def _run_bounded(command: Sequence[str], *, boot: Path, timeout_s: float) -> str
     console_path = boot / "console"
     with console_path.open("wb") as console:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             process.wait(timeout=timeout_s)

@@ -12,9 +12,7 @@ from tests.lab import topology
 from tests.lab.vici_client import ViciClient, ViciError
 
 CHARON = "/usr/lib/ipsec/charon"
-PLUGINS = (
-    "random nonce aes sha1 sha2 hmac kdf gcm curve25519 kernel-netlink socket-default vici"
-)
+PLUGINS = "random nonce aes sha1 sha2 hmac kdf gcm curve25519 kernel-netlink socket-default vici"
 GATEWAY_ID = "gw.example.org"
 CONNECTION = "roadwarriors"
 CHILD = "net"
@@ -86,8 +84,19 @@ class Charon:
 
     def wait_ready(self, timeout_s: float = 30.0) -> None:
         """Wait until it answers on VICI, then load its connections and secrets."""
-        wait_until(self._answers, timeout_s=timeout_s, what=f"charon of {self.namespace} to answer")
+        wait_until(self.answers, timeout_s=timeout_s, what=f"charon of {self.namespace} to answer")
         self.load_all()
+
+    def answers(self) -> bool:
+        """Tell whether it answers on VICI. Raises RuntimeError if it has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            raise RuntimeError(f"charon of {self.namespace} ended: {(self.directory / 'stdout').read_text()}")
+        try:
+            with self.vici() as vici:
+                vici.request("version")
+        except (OSError, ViciError):
+            return False
+        return True
 
     def load_all(self) -> None:
         """Load connections and secrets, as the service's start-up script does."""
@@ -126,19 +135,9 @@ class Charon:
         with self.vici() as vici:
             return vici.list_sas()
 
-    def _answers(self) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise RuntimeError(f"charon of {self.namespace} ended: {(self.directory / 'stdout').read_text()}")
-        try:
-            with self.vici() as vici:
-                vici.request("version")
-        except (OSError, ViciError):
-            return False
-        return True
-
 
 def gateway_charon(
-    gateway: topology.Gateway, scratch: Path, *, clients: Sequence[ClientConnection], segment_count: int = 1
+    gateway: topology.Gateway, scratch: Path, *, clients: Sequence[ClientConnection], segment_count: int = 16
 ) -> Charon:
     """Build a gateway's charon, which accepts every client given whichever gateway it is configured for."""
     settings = _settings(
@@ -230,7 +229,11 @@ def _secrets(clients: Sequence[ClientConnection]) -> str:
 
 
 def _settings(*, plugins: str, extra: str, daemon: str = "") -> str:
+    # swanctl would load every plugin there is, which costs seconds under user-mode Linux.
     return f"""
+swanctl {{
+    load = random nonce
+}}
 charon {{
     load_modular = no
     load = {plugins}
@@ -256,7 +259,9 @@ charon {{
 """
 
 
-def wait_until(condition: Callable[[], bool], *, timeout_s: float, what: str, interval_s: float = 0.1) -> float:
+def wait_until(
+    condition: Callable[[], bool], *, timeout_s: float, what: str, interval_s: float = 0.1
+) -> float:
     """Poll until a condition holds and return how long that took, in seconds.
 
     Raises:

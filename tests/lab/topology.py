@@ -128,7 +128,10 @@ def _join_router(name: str, interface: str, address: str, router_address: str) -
 def _join_server(gateway: Gateway) -> None:
     leg = towards(gateway.name)
     _ip("", [f"link add {gateway.lan} netns {gateway.name} type veth peer name {leg} netns {SERVER}"])
-    _ip(gateway.name, [f"address add {gateway.inner_address}/24 dev {gateway.lan}", f"link set {gateway.lan} up"])
+    _ip(
+        gateway.name,
+        [f"address add {gateway.inner_address}/24 dev {gateway.lan}", f"link set {gateway.lan} up"],
+    )
     _ip(
         SERVER,
         [

@@ -53,7 +53,9 @@ class ViciClient:
                 raise ViciError(f"{command}: {answer.get('errmsg', answer)}")
             return answer
 
-    def stream(self, command: str, event: str, arguments: Mapping[str, Any] | None = None) -> Iterator[Message]:
+    def stream(
+        self, command: str, event: str, arguments: Mapping[str, Any] | None = None
+    ) -> Iterator[Message]:
         """Run a command that answers by events and yield the events."""
         self._send(_EVENT_REGISTER, event)
         kind, _ = self._receive()
