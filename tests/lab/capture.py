@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.lab.strongswan import wait_until
+from tests.lab.waiting import wait_until
 
 IKE_PORTS = (500, 4500)
 _FILTER = "udp port 500 or udp port 4500 or proto 50"
@@ -63,16 +63,9 @@ class Capture:
 
     def __init__(self, namespace: str, interface: str, path: Path) -> None:
         self._path = path
+        options = f"-i {interface} -s {_SNAP_BYTES} -B 16384 --time-stamp-precision=nano -w {path}"
         self._process = subprocess.Popen(
-            ["ip", "netns", "exec", namespace, "tcpdump", "--interface", interface, "--snapshot-length"]
-            + [
-                str(_SNAP_BYTES),
-                "--time-stamp-precision=nano",
-                "--buffer-size=16384",
-                "-w",
-                str(path),
-                _FILTER,
-            ],
+            ["ip", "netns", "exec", namespace, "tcpdump", *options.split(), _FILTER],
             stderr=subprocess.PIPE,
             text=True,
         )

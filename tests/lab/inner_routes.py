@@ -22,7 +22,7 @@ _RTM_NEWROUTE = 24
 _RTMGRP_IPV4_ROUTE = 0x40
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _NLMSG = struct.Struct("=IHHII")
-# linux/rtnetlink.h, struct rtmsg: family, destination bits, source bits, tos, table, protocol, scope, type, flags.
+# linux/rtnetlink.h, struct rtmsg: family, bits of destination and source, tos, table, protocol, scope, type, flags.
 _RTMSG = struct.Struct("=8BI")
 _REQUEST_CREATE_REPLACE = 0x1 | 0x400 | 0x100
 _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_UNIVERSE, _TYPE_UNICAST = 254, 4, 0, 1
@@ -108,7 +108,7 @@ def _attribute(kind: int, data: bytes) -> bytes:
 
 
 def _host_routes(events: bytes) -> list[bytes]:
-    """Return the destinations of new IPv4 host routes of gossipsa's protocol in a batch of netlink messages."""
+    """Return the destinations of gossipsa's new IPv4 host routes in a batch of netlink messages."""
     found = []
     at = 0
     while at + _NLMSG.size <= len(events):

@@ -17,14 +17,13 @@ from tests.lab.kernel import SCRATCH_ENVIRONMENT_NAME
 from tests.lab.strongswan import (
     CHILD,
     Charon,
-    ClientConnection,
     client_charon,
     client_connections,
     gateway_charon,
-    wait_until,
 )
 from tests.lab.timeline import Timeline
 from tests.lab.traffic.programs import Pings, Stream
+from tests.lab.waiting import wait_until
 
 PING_INTERVAL_MS = 50
 
@@ -103,7 +102,7 @@ class Laboratory:
         self.timeline.note("bystander", f"{len(self.bystanders)} bystanders connected")
 
     def connect_clients(self) -> float:
-        """Connect all clients at once and return how long it took until the last CHILD_SA stood, in seconds."""
+        """Connect all clients at once; return the seconds until the last CHILD_SA stood."""
         wait_until(self.client_host.answers, timeout_s=30, what="the clients' charon to answer")
         started = time.monotonic()
         self.client_host.load_all()
@@ -119,7 +118,7 @@ class Laboratory:
         return statuses(self.bystander_host)
 
     def power_cut(self, name: str) -> int:
-        """Kill a gateway's charon and daemon and take its links down in one moment; return when, wall clock."""
+        """Kill a gateway's charon and daemon and take its links down at once; return when, wall clock."""
         origin_ns = self.timeline.set_origin(name, "power cut")
         self.gateways[name].kill()
         topology.cut(topology.GATEWAY[name])

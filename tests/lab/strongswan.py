@@ -4,12 +4,12 @@ import dataclasses
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lab import topology
-from tests.lab.vici_client import ViciClient, ViciError
+from tests.lab.vici_client import Message, ViciClient, ViciError
+from tests.lab.waiting import wait_until
 
 CHARON = "/usr/lib/ipsec/charon"
 PLUGINS = "random nonce aes sha1 sha2 hmac kdf gcm curve25519 kernel-netlink socket-default vici"
@@ -130,7 +130,7 @@ class Charon:
             for child in fields.get("child-sas", {}).values()
         )
 
-    def sas(self) -> list[tuple[str, dict]]:  # type: ignore[type-arg]
+    def sas(self) -> list[tuple[str, Message]]:
         """Return every IKE_SA as VICI's list-sas has it."""
         with self.vici() as vici:
             return vici.list_sas()
@@ -257,19 +257,3 @@ charon {{
     }}
 }}
 """
-
-
-def wait_until(
-    condition: Callable[[], bool], *, timeout_s: float, what: str, interval_s: float = 0.1
-) -> float:
-    """Poll until a condition holds and return how long that took, in seconds.
-
-    Raises:
-        TimeoutError: it did not come to hold in time.
-    """
-    started = time.monotonic()
-    while not condition():
-        if time.monotonic() - started > timeout_s:
-            raise TimeoutError(f"waited {timeout_s:.0f} s for {what}")
-        time.sleep(interval_s)
-    return time.monotonic() - started

@@ -72,7 +72,7 @@ CLIENT_HOSTS = (CLIENT, BYSTANDER)
 
 def build() -> None:
     """Make every namespace, link, address, route and delay. The namespaces must not exist yet."""
-    names = [ROUTER, SERVER, *(box.name for box in (*GATEWAYS, *CLIENT_HOSTS))]
+    names = [ROUTER, SERVER, *(host.name for host in CLIENT_HOSTS), *(gateway.name for gateway in GATEWAYS)]
     _ip("", [f"netns add {name}" for name in names])
     for name in names:
         _prepare_namespace(name)

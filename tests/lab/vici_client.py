@@ -73,7 +73,7 @@ class ViciClient:
 
     def list_sas(self, **filters: str) -> list[tuple[str, Message]]:
         """Return every IKE_SA as (connection name, its fields)."""
-        found = []
+        found: list[tuple[str, Message]] = []
         for message in self.stream("list-sas", "list-sa", filters):
             found.extend((name, fields) for name, fields in message.items())
         return found

@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 
 _ECHO_REQUEST, _ECHO_REPLY = 8, 0
+# linux/in.h; Python has no name for it.
+_IP_PKTINFO = 8
 _HEADER = struct.Struct("!BBHHHI")
 _LATE_REPLY_S = 1.0
 
@@ -34,7 +36,7 @@ class Pinger:
             [
                 (
                     socket.IPPROTO_IP,
-                    socket.IP_PKTINFO,
+                    _IP_PKTINFO,
                     struct.pack("=I4s4s", 0, socket.inet_aton(source), bytes(4)),
                 )
             ]

@@ -1,6 +1,7 @@
 """Starts the traffic programs inside namespaces and reads what they wrote."""
 
 import dataclasses
+import itertools
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.lab import topology
-from tests.lab.strongswan import wait_until
+from tests.lab.waiting import wait_until
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +43,7 @@ class PingLog:
         """
         replies = sorted(received for received in self.received_us if received is not None)
         times = [start_ns // 1000, *(t for t in replies if start_ns <= t * 1000 <= end_ns), end_ns // 1000]
-        return (
-            max((later - earlier for earlier, later in zip(times, times[1:], strict=False)), default=0) / 1e6
-        )
+        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0) / 1e6
 
     def first_reply_after_ns(self, wall_ns: int) -> int | None:
         """Return when the first reply came to a ping that was itself sent after wall_ns."""
@@ -84,7 +83,7 @@ class Pings:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StreamResult:
-    """How a TCP connection fared: messages sent, echoed in order, when, and the error that ended it if any."""
+    """How a TCP connection fared: messages sent, echoed in order, when, and the error that ended it."""
 
     sent: int
     echoed: int

@@ -3,8 +3,7 @@
     python -m tests.lab.traffic.stream serve --address ADDRESS
     python -m tests.lab.traffic.stream send --server ADDRESS --source ADDRESS --interval-ms N --output FILE
 
-The sender runs until SIGTERM and writes JSON: `{"sent": N, "echoed": N, "echo_times_us": [...], "error": str | null}`,
-microseconds of the wall clock. It never connects again: an error means that the connection was lost.
+The sender runs until SIGTERM and writes JSON with the fields of `programs.StreamResult`. It never connects again: an error means that the connection was lost.
 """
 
 import argparse
@@ -52,7 +51,7 @@ class Sender:
         self.sent += 1
 
     def exchange(self, timeout_s: float) -> None:
-        """Move bytes both ways for at most timeout_s. Raises OSError or ValueError if the connection failed."""
+        """Move bytes both ways for at most timeout_s. Raises OSError or ValueError if it failed."""
         wants_write = [self._connection] if self._unsent else []
         readable, writable, _ = select.select([self._connection], wants_write, [], max(timeout_s, 0.0))
         if writable:
