@@ -102,9 +102,10 @@ class RestoreClient(Effect, frozen=True):
 
 
 class AdoptClients(Effect, frozen=True):
-    """After our own restart: find out which of these the IKE daemon and the kernel still hold.
+    """After our own start: find out which of these the IKE daemon and the kernel still hold.
 
-    Answered by ClientsAdopted.
+    Comes exactly once, often with no clients at all. Only then may the driver begin to follow the IKE daemon:
+    what that says about clients of an earlier boot makes no sense before. Answered by ClientsAdopted.
     """
 
     clients: tuple[tuple[ClientId, ClientState], ...]

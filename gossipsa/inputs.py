@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName
+from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, IpAddress
 from gossipsa.ipsec.security_association import ClientState, SaCounters
 
 
@@ -67,6 +67,7 @@ class PacketLimitReached(Input, frozen=True):
     """The kernel's soft (`hard=False`) or hard packet limit of an outbound SA was reached."""
 
     outbound_spi: int
+    destination: IpAddress
     hard: bool
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipsa.takeover.lanes import (
+from gossipsa.ipsec.lanes import (
     ALL_LANES,
     GRANT_LANES_MAX,
     SHARED_END,

@@ -1,0 +1,124 @@
+"""Records kept for other gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gossipsa.identifiers import ClientId, Epoch, GatewayName
+from gossipsa.replication.lane_ledger import KeyId, LaneLedger
+from gossipsa.replication.messages import CounterUpdate, RecordCopy
+from gossipsa.replication.record import ClientRecord
+from gossipsa.takeover.messages import CeilingClaim
+
+RECORDS_MAX = 1_000_000
+
+
+def key_ids(record: ClientRecord) -> tuple[KeyId, ...]:
+    """The keys of a record, as the ledger knows them."""
+    return tuple((record.client, key.outbound_spi, key.creator) for key in record.keys)
+
+
+class RecordStore:
+    """Copies of other gateways' records. The higher (epoch, sequence) wins; grants are accepted once."""
+
+    def __init__(self, ledger: LaneLedger) -> None:
+        self._ledger = ledger
+        self._records: dict[ClientId, ClientRecord] = {}
+        self._of_owner: dict[GatewayName, dict[ClientId, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, client: object) -> bool:
+        return client in self._records
+
+    def get(self, client: ClientId) -> ClientRecord | None:
+        return self._records.get(client)
+
+    def records(self) -> Iterator[ClientRecord]:
+        return iter(self._records.values())
+
+    def owners(self) -> tuple[GatewayName, ...]:
+        """Gateways whose records are here, in the order in which they came."""
+        return tuple(self._of_owner)
+
+    def of_owner(self, owner: GatewayName) -> tuple[ClientRecord, ...]:
+        return tuple(self._records[client] for client in self._of_owner.get(owner, ()))
+
+    def put(self, copy: RecordCopy) -> ClientRecord | None:
+        """Keeps a copy if it is newer.
+
+        Returns:
+            None if it is kept (or was already), else the newer record known here.
+        """
+        record = copy.record
+        known = self._records.get(record.client)
+        if known is not None and known.version > record.version:
+            return known
+        if known is None and len(self._records) >= RECORDS_MAX:
+            return record
+        if known is not None:
+            if known.version == record.version:
+                return None
+            self._unlink(known)
+            gone = set(key_ids(known)) - set(key_ids(record))
+            for key in sorted(gone):
+                self._ledger.burn(key)
+            if known.epoch == record.epoch:
+                record = record.with_counters(known.counters)
+        creators = {key.outbound_spi: key.creator for key in record.keys}
+        for grant in copy.grants:
+            if grant.outbound_spi in creators:
+                self._ledger.accept(
+                    (record.client, grant.outbound_spi, creators[grant.outbound_spi]), grant.lanes
+                )
+        self._link(record)
+        return None
+
+    def take(self, client: ClientId) -> ClientRecord | None:
+        """Removes a record and leaves its lanes: its new owner is this gateway."""
+        record = self._records.get(client)
+        if record is not None:
+            self._unlink(record)
+        return record
+
+    def drop(self, client: ClientId, epoch: Epoch) -> bool:
+        """Removes a record of that epoch or an earlier one, and burns its lanes."""
+        record = self._records.get(client)
+        if record is None or record.epoch > epoch:
+            return False
+        self._unlink(record)
+        for key in key_ids(record):
+            self._ledger.burn(key)
+        return True
+
+    def update_counters(self, update: CounterUpdate) -> None:
+        """Counters of another epoch, or of an unknown client, are ignored."""
+        record = self._records.get(update.client)
+        if record is not None and record.epoch == update.epoch:
+            self._records[update.client] = record.with_counters(update.counters)
+
+    def raise_ceilings(self, client: ClientId, claims: tuple[CeilingClaim, ...]) -> None:
+        """Remembers up to which numbers a claimer may send."""
+        record = self._records.get(client)
+        if record is None:
+            return
+        claimed = {claim.outbound_spi: claim.ceiling for claim in claims}
+        keys = tuple(
+            msgspec.structs.replace(key, ceiling=max(key.ceiling, claimed.get(key.outbound_spi, 0)))
+            for key in record.keys
+        )
+        self._records[client] = msgspec.structs.replace(record, keys=keys)
+
+    def _link(self, record: ClientRecord) -> None:
+        self._records[record.client] = record
+        self._of_owner.setdefault(record.owner, {})[record.client] = None
+
+    def _unlink(self, record: ClientRecord) -> None:
+        del self._records[record.client]
+        mine = self._of_owner[record.owner]
+        del mine[record.client]
+        if not mine:
+            del self._of_owner[record.owner]
