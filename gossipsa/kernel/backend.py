@@ -40,7 +40,7 @@ class KernelSa(msgspec.Struct, frozen=True, kw_only=True):
     received: int
     """Highest authenticated sequence number, 64-bit."""
     window_bitmap: tuple[int, ...]
-    """32-bit words of the replay bitmap."""
+    """32-bit words of the replay bitmap: a ring, as `ReplayWindow.from_ring` reads it."""
     packets: int
     """Packets counted against the limit."""
     packet_limit: int
@@ -48,14 +48,19 @@ class KernelSa(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetNumbers(msgspec.Struct, frozen=True, kw_only=True):
-    """Sets sequence numbers of an SA. Fields that are None keep the kernel's value."""
+    """Sets sequence numbers of an SA. Fields that are None keep the kernel's value.
+
+    Numbers only go up. A `sent` below the kernel's is refused with EINVAL, and so is a change without `sent`
+    of an SA that has sent packets. `received` and `window_bitmap` add to what the kernel has seen.
+    """
 
     id: SaId
     sent: int | None = None
     """oseq; the packet counter is set to the same number, so that the packet limit is an absolute fence."""
     received: int | None = None
     window_bitmap: tuple[int, ...] | None = None
-    """None: with `received` set, a bitmap that marks all numbers up to `received` as seen."""
+    """As in KernelSa, from a window of the same size. None, or of another size: with `received` set, all
+    numbers up to `received` count as seen."""
 
 
 class SetPacketLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,12 +89,23 @@ class NewSa(msgspec.Struct, frozen=True, kw_only=True):
     packet_limit: int = UNLIMITED_PACKETS
     encapsulation: tuple[int, int] | None = None
     """UDP source and destination port (RFC 3948), None for plain ESP."""
+    destinations: tuple[TrafficSelector, ...] = ()
+    """What an outbound SA carries. Only the in-memory kernel makes policies of it; XFRM leaves policies to
+    whoever configured them."""
+    reverse: SaId | None = None
+    """SA of the other direction of the same CHILD_SA, by which the in-memory kernel answers."""
 
 
 class OutboundBlock(msgspec.Struct, frozen=True):
-    """Drops everything that would be sent towards `destinations` by tunnel or transport mode."""
+    """Drops everything that would be sent from `sources` to `destinations` by tunnel or transport mode.
+
+    Addresses count, protocols and ports do not. Name the sources where `destinations` are wide: a block
+    towards 0.0.0.0/0 from anywhere silences the gateway itself.
+    """
 
     destinations: tuple[TrafficSelector, ...]
+    sources: tuple[TrafficSelector, ...] = ()
+    """Empty: from anywhere."""
 
 
 class ClientRoute(msgspec.Struct, frozen=True):
