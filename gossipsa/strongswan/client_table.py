@@ -299,7 +299,7 @@ class ClientTable:
             if len(self._clients) >= self._limits.clients_max:
                 self.neglected[Neglected.TOO_MANY_CLIENTS] += 1
                 return ()
-            client = _Client(id=client_id_of(sa.spis), sas={sa.spis: sa}, current=sa.spis)
+            client = _Client(id=self._free_id(sa.spis), sas={sa.spis: sa}, current=sa.spis)
             self._clients[client.id] = client
         else:
             assert half_open.replaces is not None
@@ -317,6 +317,13 @@ class ClientTable:
             client.children[child.inbound_spi] = child
         self._enforce_bounds(client)
         return (self._changed(client),)
+
+    def _free_id(self, spis: IkeSpis) -> ClientId:
+        client = client_id_of(spis)
+        # SPIs are random. Should a pair come again while the client that began with it lives, they stay apart.
+        while client in self._clients:
+            client = ClientId(hashlib.blake2b(client).digest()[:CLIENT_ID_BYTES])
+        return client
 
     def _message_id(self, spis: IkeSpis, message: HaMessage, now_ns: int) -> tuple[ClientEvent, ...]:
         number = message.number(Attribute.MID)
