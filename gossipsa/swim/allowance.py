@@ -1,0 +1,26 @@
+"""A token bucket: how much one sender may ask of us."""
+
+from __future__ import annotations
+
+from gossipsa.swim.settings import SECOND_NS
+
+
+class Allowance:
+    """Starts full, refills evenly, and grants nothing beyond its content."""
+
+    __slots__ = ("_burst", "_filled_ns", "_level_ns", "_token_ns")
+
+    def __init__(self, *, per_second: int, burst: int) -> None:
+        self._token_ns = max(1, SECOND_NS // per_second)
+        self._burst = burst
+        self._level_ns = burst * self._token_ns
+        self._filled_ns: int | None = None
+
+    def take(self, wanted: int, now_ns: int) -> int:
+        """Use up to `wanted` tokens and return how many were granted; `now_ns` never goes back."""
+        if self._filled_ns is not None:
+            self._level_ns = min(self._level_ns + now_ns - self._filled_ns, self._burst * self._token_ns)
+        self._filled_ns = now_ns
+        granted = min(wanted, self._level_ns // self._token_ns)
+        self._level_ns -= granted * self._token_ns
+        return granted

@@ -1,0 +1,132 @@
+"""What is known of one member, and how claims about it are ordered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim.messages import MemberState, Update
+from gossipsa.swim.round_trip import RoundTrip
+from gossipsa.swim.suspicion import Suspicion
+
+NOBODY = GatewayName("")
+"""The witness of claims that need none."""
+
+NEVER_NS = -(1 << 62)
+"""Earlier than any clock."""
+
+ClaimKey = tuple[int, BootId, MemberState]
+
+
+def claim_key(update: Update) -> ClaimKey:
+    """Of two claims about one member the one with the greater key stays, in whatever order they arrive.
+
+    First the incarnation, then the state: SWIM (DSN 2002) section 4.2. A new boot starts far above the
+    incarnations of the boot before it; equal incarnations of two boots exist only until the living one hears
+    of it and raises its own, and the boot id decides meanwhile.
+    """
+    return (update.incarnation, update.boot, update.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberView:
+    """A member as others see it: a copy."""
+
+    name: GatewayName
+    boot: BootId
+    state: MemberState
+    incarnation: int
+    metadata: bytes
+    endpoint: Endpoint
+    rtt_ns: int | None
+    """Smoothed round-trip time; None if never measured."""
+    since_ns: int
+    """When it came into this state, on our clock."""
+    suspected_since_ns: int | None
+    witnesses: tuple[GatewayName, ...]
+    """Who suspects it, first hand."""
+    heard_ns: int
+    """Last sign of life, first hand; far in the past if there was none."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    """One other gateway. Failed and departed ones are kept for a while."""
+
+    name: GatewayName
+    boot: BootId
+    incarnation: int
+    state: MemberState
+    endpoint: Endpoint
+    metadata: bytes
+    since_ns: int
+    witness: GatewayName = NOBODY
+    suspicion: Suspicion | None = None
+    """Present exactly in state SUSPECT."""
+    rumour: Update | None = None
+    """A verdict of others that we doubt: to be checked, and told to the member so that it refutes."""
+    spoken_boot: BootId | None = None
+    """The boot in its last packet, if it is not `boot`: it restarted and was not announced yet."""
+    round_trip: RoundTrip = field(default_factory=RoundTrip)
+    heard_ns: int = NEVER_NS
+    """Last packet of this boot, first hand."""
+    silent_ns: int = NEVER_NS
+    """When a probe of ours failed last."""
+
+    @property
+    def key(self) -> ClaimKey:
+        return (self.incarnation, self.boot, self.state)
+
+    @property
+    def heard_since_suspicion(self) -> bool:
+        return self.suspicion is not None and self.heard_ns > self.suspicion.started_ns
+
+    def update(self, *, now_ns: int) -> Update:
+        """All we believe of it, complete."""
+        age_s = 0 if self.state.live else max(0, (now_ns - self.since_ns) // 1_000_000_000)
+        return Update(
+            member=self.name,
+            boot=self.boot,
+            incarnation=self.incarnation,
+            state=self.state,
+            witness=self.witness,
+            age_s=age_s,
+            address=self.endpoint.address.packed,
+            port=self.endpoint.port,
+            metadata=self.metadata,
+        )
+
+    def accusation(self) -> Update | None:
+        """What this member should hear about itself, so that it can refute; None if there is nothing."""
+        if self.rumour is not None:
+            return self.rumour
+        if self.state in (MemberState.SUSPECT, MemberState.FAILED) or self.spoken_boot is not None:
+            return Update(
+                member=self.name,
+                boot=self.boot,
+                incarnation=self.incarnation,
+                state=self.state,
+                witness=self.witness,
+            )
+        return None
+
+    def view(self) -> MemberView:
+        return MemberView(
+            name=self.name,
+            boot=self.boot,
+            state=self.state,
+            incarnation=self.incarnation,
+            metadata=self.metadata,
+            endpoint=self.endpoint,
+            rtt_ns=self.round_trip.smoothed_ns,
+            since_ns=self.since_ns,
+            suspected_since_ns=None if self.suspicion is None else self.suspicion.started_ns,
+            witnesses=() if self.suspicion is None else self.suspicion.witnesses,
+            heard_ns=self.heard_ns,
+        )
+
+
+def endpoint_of(update: Update) -> Endpoint:
+    """The endpoint of a complete update."""
+    return Endpoint(ip_address(update.address), update.port)

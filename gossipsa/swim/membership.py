@@ -1,0 +1,255 @@
+"""The table of members: which claim wins over which, and what a change of state means to others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+
+from gossipsa.identifiers import GatewayName
+from gossipsa.swim.member import Member, claim_key, endpoint_of
+from gossipsa.swim.messages import MemberState, Update
+from gossipsa.swim.outputs import (
+    Event,
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberRefuted,
+    MemberRestarted,
+    MemberSuspected,
+    MetadataChanged,
+)
+from gossipsa.swim.settings import SECOND_NS, SwimSettings
+from gossipsa.swim.suspicion import Suspicion
+
+
+class Change(Enum):
+    """What a change of state means to others."""
+
+    JOINED = "joined"
+    SUSPECTED = "suspected"
+    REFUTED = "refuted"
+    FAILED = "failed"
+    LEFT = "left"
+
+
+_ALIVE, _SUSPECT, _FAILED, _LEFT = MemberState
+
+TRANSITIONS: dict[tuple[MemberState | None, MemberState], tuple[Change, ...]] = {
+    (None, _ALIVE): (Change.JOINED,),
+    (None, _SUSPECT): (Change.JOINED, Change.SUSPECTED),
+    (None, _FAILED): (),
+    (None, _LEFT): (),
+    (_ALIVE, _ALIVE): (),
+    (_ALIVE, _SUSPECT): (Change.SUSPECTED,),
+    (_ALIVE, _FAILED): (Change.FAILED,),
+    (_ALIVE, _LEFT): (Change.LEFT,),
+    (_SUSPECT, _ALIVE): (Change.REFUTED,),
+    # The incarnation was raised in between: refuted, and suspected again.
+    (_SUSPECT, _SUSPECT): (Change.REFUTED, Change.SUSPECTED),
+    (_SUSPECT, _FAILED): (Change.FAILED,),
+    (_SUSPECT, _LEFT): (Change.LEFT,),
+    (_FAILED, _ALIVE): (Change.JOINED,),
+    (_FAILED, _SUSPECT): (Change.JOINED, Change.SUSPECTED),
+    (_FAILED, _FAILED): (),
+    (_FAILED, _LEFT): (Change.LEFT,),
+    (_LEFT, _ALIVE): (Change.JOINED,),
+    (_LEFT, _SUSPECT): (Change.JOINED, Change.SUSPECTED),
+    (_LEFT, _FAILED): (),
+    (_LEFT, _LEFT): (),
+}
+"""What is told when a member goes from one state (None: unknown) to another."""
+
+
+class Ruling(Enum):
+    """What is to be done with a claim."""
+
+    ACCEPT = "accept"
+    """It wins: `Membership.accept` it, and pass it on."""
+    CONFIRM = "confirm"
+    """It repeats a suspicion that we know of; its witness may be new."""
+    DOUBT = "doubt"
+    """A verdict about a member that we do not suspect ourselves, or that we heard since: ask the member."""
+    STALE = "stale"
+    """We know better, or cannot use it."""
+    OUTDATED = "outdated"
+    """Somebody takes for alive the very incarnation that we hold for failed: one of us was cut off."""
+    REFUSE = "refuse"
+    """Malformed, or the table is full."""
+
+
+class Membership:
+    """All other members, by name. The order of iteration is that of arrival."""
+
+    def __init__(self, settings: SwimSettings) -> None:
+        self._settings = settings
+        self._members: dict[GatewayName, Member] = {}
+        self._by_state: dict[MemberState, dict[GatewayName, Member]] = {state: {} for state in MemberState}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._members.values())
+
+    def get(self, name: GatewayName) -> Member | None:
+        return self._members.get(name)
+
+    def live(self, name: GatewayName) -> bool:
+        member = self._members.get(name)
+        return member is not None and member.state.live
+
+    def in_state(self, state: MemberState) -> tuple[Member, ...]:
+        """Members in this state, in the order in which they came into it."""
+        return tuple(self._by_state[state].values())
+
+    def count(self, *states: MemberState) -> int:
+        return sum(len(self._by_state[state]) for state in states)
+
+    @property
+    def live_count(self) -> int:
+        return self.count(_ALIVE, _SUSPECT)
+
+    def rule(self, update: Update) -> Ruling:
+        """Decide about a claim that is not about ourselves. Changes nothing."""
+        if update.address and not update.complete:
+            return Ruling.REFUSE
+        if update.state is MemberState.ALIVE and not update.complete:
+            return Ruling.REFUSE
+        if update.state is MemberState.SUSPECT and not update.witness:
+            return Ruling.REFUSE
+        member = self._members.get(update.member)
+        if member is None:
+            return self._rule_stranger(update)
+        if claim_key(update) <= member.key:
+            return self._rule_known(member, update)
+        if update.boot != member.boot and not update.complete:
+            return Ruling.STALE
+        if update.state is MemberState.FAILED and member.state.live:
+            convinced = (
+                member.state is MemberState.SUSPECT
+                and member.boot == update.boot
+                and not member.heard_since_suspicion
+            )
+            return Ruling.ACCEPT if convinced else Ruling.DOUBT
+        return Ruling.ACCEPT
+
+    def _rule_stranger(self, update: Update) -> Ruling:
+        if not update.complete or update.age_s * SECOND_NS >= self._settings.forget_ns:
+            return Ruling.STALE
+        if len(self) < self._settings.members_max or (update.state.live and self._oldest_dead() is not None):
+            return Ruling.ACCEPT
+        return Ruling.REFUSE
+
+    def _rule_known(self, member: Member, update: Update) -> Ruling:
+        if member.key == claim_key(update) and update.state is MemberState.SUSPECT:
+            return Ruling.CONFIRM
+        if (
+            member.state is MemberState.FAILED
+            and update.state is MemberState.ALIVE
+            and (member.boot, member.incarnation) == (update.boot, update.incarnation)
+        ):
+            return Ruling.OUTDATED
+        return Ruling.STALE
+
+    def accept(self, update: Update, *, now_ns: int) -> list[Event]:
+        """Adopt a claim that was ruled ACCEPT, or a doubted verdict that proved true."""
+        member = self._members.get(update.member)
+        if member is None:
+            return self._admit(update, now_ns)
+        old_boot, old_state = member.boot, member.state
+        events: list[Event] = []
+        if update.boot != old_boot:
+            events.append(MemberRestarted(name=member.name, old_boot=old_boot, new_boot=update.boot))
+            # Whether the old boot was suspected no longer matters.
+            old_state = MemberState.ALIVE if old_state.live else old_state
+        described = (member.metadata, member.endpoint)
+        self._adopt(member, update, now_ns)
+        events += [_event(change, member) for change in TRANSITIONS[(old_state, member.state)]]
+        if old_state.live and member.state.live and described != (member.metadata, member.endpoint):
+            events.append(MetadataChanged(name=member.name, boot=member.boot, metadata=member.metadata))
+        return events
+
+    def confirm(self, update: Update) -> list[Event] | None:
+        """Count the witness of a claim that was ruled CONFIRM; None if that changes nothing."""
+        member = self._members[update.member]
+        if member.suspicion is None or not member.suspicion.confirm(update.witness):
+            return None
+        return [_event(Change.SUSPECTED, member)]
+
+    def forget(self, *, now_ns: int) -> tuple[GatewayName, ...]:
+        """Drop members that failed or left long ago."""
+        gone = tuple(
+            member.name
+            for member in self
+            if not member.state.live and now_ns - member.since_ns >= self._settings.forget_ns
+        )
+        for name in gone:
+            self._remove(name)
+        return gone
+
+    def _admit(self, update: Update, now_ns: int) -> list[Event]:
+        if len(self) >= self._settings.members_max:
+            oldest = self._oldest_dead()
+            assert oldest is not None, "ruled REFUSE otherwise"
+            self._remove(oldest.name)
+        member = Member(
+            name=update.member,
+            boot=update.boot,
+            incarnation=update.incarnation,
+            state=update.state,
+            endpoint=endpoint_of(update),
+            metadata=update.metadata,
+            since_ns=now_ns,
+        )
+        self._members[member.name] = member
+        self._adopt(member, update, now_ns)
+        return [_event(change, member) for change in TRANSITIONS[(None, member.state)]]
+
+    def _adopt(self, member: Member, update: Update, now_ns: int) -> None:
+        if update.state is not member.state or not update.state.live:
+            member.since_ns = now_ns - update.age_s * SECOND_NS
+        member.boot = update.boot
+        member.incarnation = update.incarnation
+        member.state = update.state
+        member.witness = update.witness
+        if update.complete:
+            member.endpoint = endpoint_of(update)
+            member.metadata = update.metadata
+        if member.spoken_boot == member.boot:
+            member.spoken_boot = None
+        # Whatever was rumoured is answered: by a higher incarnation, or by having come true.
+        if member.rumour is not None and claim_key(member.rumour) <= member.key:
+            member.rumour = None
+        if member.state is MemberState.SUSPECT:
+            member.suspicion = Suspicion(witness=update.witness, now_ns=now_ns, settings=self._settings)
+        else:
+            member.suspicion = None
+        for state, members in self._by_state.items():
+            if state is member.state:
+                members[member.name] = member
+            else:
+                members.pop(member.name, None)
+
+    def _remove(self, name: GatewayName) -> None:
+        member = self._members.pop(name)
+        del self._by_state[member.state][name]
+
+    def _oldest_dead(self) -> Member | None:
+        dead = (*self._by_state[_FAILED].values(), *self._by_state[_LEFT].values())
+        return min(dead, key=lambda member: member.since_ns, default=None)
+
+
+def _event(change: Change, member: Member) -> Event:
+    name, boot = member.name, member.boot
+    match change:
+        case Change.JOINED:
+            return MemberJoined(name=name, boot=boot)
+        case Change.SUSPECTED:
+            witnesses = 0 if member.suspicion is None else len(member.suspicion.witnesses)
+            return MemberSuspected(name=name, boot=boot, witnesses=witnesses)
+        case Change.REFUTED:
+            return MemberRefuted(name=name, boot=boot)
+        case Change.FAILED:
+            return MemberFailed(name=name, boot=boot)
+        case Change.LEFT:
+            return MemberLeft(name=name, boot=boot)

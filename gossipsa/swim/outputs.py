@@ -1,0 +1,119 @@
+"""What the membership protocol wants done, and what it has to tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossipsa.identifiers import BootId, GatewayName
+from gossipsa.swim.messages import SwimPacket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Seal this packet and send it."""
+
+    to: GatewayName
+    packet: SwimPacket
+    bulk: bool = False
+    """True if it exceeds `encoded_bytes_max` and needs a stream. It may get lost like any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberJoined:
+    """A member is alive that was unknown, failed or gone."""
+
+    name: GatewayName
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberSuspected:
+    """Told at the first suspicion, and again when another witness joins it."""
+
+    name: GatewayName
+    boot: BootId
+    witnesses: int
+    """Members known to suspect it, each first hand."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRefuted:
+    """A suspect has shown that it is alive."""
+
+    name: GatewayName
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberFailed:
+    """The verdict: this boot is taken for dead. It comes back with MemberJoined if that was wrong."""
+
+    name: GatewayName
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLeft:
+    """The member said goodbye."""
+
+    name: GatewayName
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRestarted:
+    """A new boot of a known member: the old one is dead for certain.
+
+    Comes before any other event about the new boot.
+    """
+
+    name: GatewayName
+    old_boot: BootId
+    new_boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataChanged:
+    """A live member now says something else of itself, or moved to another endpoint."""
+
+    name: GatewayName
+    boot: BootId
+    metadata: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdatesRefused:
+    """Updates were dropped: the sender exceeds its rate, the member table is full, or they are malformed."""
+
+    sender: GatewayName
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameClash:
+    """Somebody else speaks under our own name: two hosts share an identity."""
+
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stalled:
+    """Our own timer came late. Pending probes start again, and suspicions are prolonged by as much."""
+
+    late_ns: int
+
+
+Event = (
+    MemberJoined
+    | MemberSuspected
+    | MemberRefuted
+    | MemberFailed
+    | MemberLeft
+    | MemberRestarted
+    | MetadataChanged
+    | UpdatesRefused
+    | NameClash
+    | Stalled
+)
+Output = Send | Event
+Outputs = tuple[Output, ...]

@@ -1,0 +1,245 @@
+"""Probing: several pings spaced over the waiting time, then relays, then silence is a fact.
+
+A probe ends with the first answer to any of its pings, its own or a relay's. The gaps between pings are run
+time of this daemon, not of the clock: after a late timer the next ping waits a whole gap again, so that a
+stall uses up one attempt and not the probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gossipsa.identifiers import BootId, GatewayName
+from gossipsa.swim.messages import IndirectAck, Message, Nack, Ping, PingRequest
+from gossipsa.swim.settings import SwimSettings
+
+OUTSTANDING_MAX = 8_192
+"""Sequences for which an answer is still recognised."""
+REQUESTERS_MAX = 16
+"""Members for which one probe is made at once."""
+
+Post = tuple[GatewayName, Message]
+"""A message and whom it goes to."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Probe:
+    """One target, asked until it answers or the attempts are used up."""
+
+    target: GatewayName
+    ack_wait_ns: int
+    gap_ns: int
+    accuse: bool
+    """True if it is our own: then relays are asked, and its failure raises a suspicion."""
+    attempts: int = 0
+    """Pings sent since it started, or started again."""
+    next_step_ns: int = 0
+    extended: bool = False
+    """It was given a second run, because no relay was heard in the first."""
+    relays: list[GatewayName] = field(default_factory=list)
+    """Relays asked."""
+    nacks: dict[GatewayName, None] = field(default_factory=dict)
+    """Relays that said they got no answer: they hear us, and we hear them."""
+    requesters: dict[GatewayName, int] = field(default_factory=dict)
+    """Members that asked us for this probe, with their sequences."""
+    nack_ns: int | None = None
+    """When the requesters are to be told that there is no answer yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an Ack was the answer to."""
+
+    rtt_ns: int
+    probe: Probe | None
+    """The probe it ended; None if that had ended before, or the ping was no part of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outstanding:
+    target: GatewayName
+    asked: GatewayName
+    """The target itself, or a relay."""
+    sent_ns: int
+
+
+class Prober:
+    """All probes under way, at most one a target."""
+
+    def __init__(self, settings: SwimSettings) -> None:
+        self._settings = settings
+        self._probes: dict[GatewayName, Probe] = {}
+        self._outstanding: dict[int, _Outstanding] = {}
+        self._sequence = 0
+
+    def __contains__(self, target: GatewayName) -> bool:
+        return target in self._probes
+
+    def next_deadline_ns(self) -> int | None:
+        steps = [probe.next_step_ns for probe in self._probes.values()]
+        steps += [probe.nack_ns for probe in self._probes.values() if probe.nack_ns is not None]
+        return min(steps, default=None)
+
+    def ping(self, target: GatewayName, *, now_ns: int) -> Post:
+        """A single ping, no part of a probe."""
+        return (target, Ping(sequence=self._expect(target, target, now_ns)))
+
+    def start(
+        self, target: GatewayName, *, ack_wait_ns: int, multiplier: int, accuse: bool, now_ns: int
+    ) -> list[Post]:
+        """Probe a target now; joins the probe that is under way, if there is one.
+
+        Args:
+            ack_wait_ns: time within which this target usually answers.
+            multiplier: local health; stretches the waits.
+            accuse: see `Probe.accuse`.
+        """
+        probe = self._probes.get(target)
+        if probe is not None:
+            probe.accuse |= accuse
+            return []
+        if len(self._probes) >= self._settings.probes_max:
+            return []
+        probe = Probe(
+            target=target,
+            ack_wait_ns=ack_wait_ns * multiplier,
+            gap_ns=self._settings.ping_gap_ns * multiplier,
+            accuse=accuse,
+        )
+        self._probes[target] = probe
+        return [self._attempt(probe, now_ns)]
+
+    def relay(
+        self,
+        target: GatewayName,
+        *,
+        requester: GatewayName,
+        sequence: int,
+        ack_wait_ns: int,
+        multiplier: int,
+        now_ns: int,
+    ) -> list[Post]:
+        """Probe a target for somebody else."""
+        posts = self.start(
+            target, ack_wait_ns=ack_wait_ns, multiplier=multiplier, accuse=False, now_ns=now_ns
+        )
+        probe = self._probes.get(target)
+        if probe is None or len(probe.requesters) >= REQUESTERS_MAX:
+            return [(requester, Nack(sequence=sequence))]
+        probe.requesters[requester] = sequence
+        if probe.nack_ns is None:
+            probe.nack_ns = now_ns + min(probe.ack_wait_ns, 2 * probe.gap_ns)
+        return posts
+
+    def acked(
+        self, sender: GatewayName, sequence: int, boot: BootId, *, now_ns: int
+    ) -> tuple[Answer | None, list[Post]]:
+        """A ping was answered; tells those for whom we asked. None if we never asked, or too long ago."""
+        asked = self._outstanding.get(sequence)
+        if asked is None or asked.asked != sender or asked.target != sender:
+            return None, []
+        del self._outstanding[sequence]
+        probe = self._probes.pop(sender, None)
+        posts: list[Post] = []
+        if probe is not None:
+            posts = [
+                (requester, IndirectAck(sequence=theirs, boot=boot))
+                for requester, theirs in probe.requesters.items()
+            ]
+        return Answer(rtt_ns=max(0, now_ns - asked.sent_ns), probe=probe), posts
+
+    def relayed(self, relay: GatewayName, sequence: int) -> GatewayName | None:
+        """A relay reports that its target answered; returns the target, None if we did not ask for it."""
+        asked = self._outstanding.get(sequence)
+        if asked is None or asked.asked != relay or asked.target == relay:
+            return None
+        del self._outstanding[sequence]
+        self._probes.pop(asked.target, None)
+        return asked.target
+
+    def nacked(self, relay: GatewayName, sequence: int) -> None:
+        """A relay reports that its target has not answered yet."""
+        asked = self._outstanding.get(sequence)
+        if asked is None or asked.asked != relay:
+            return
+        probe = self._probes.get(asked.target)
+        if probe is not None and relay in probe.relays:
+            probe.nacks[relay] = None
+
+    def cancel(self, target: GatewayName) -> None:
+        """Its member is gone, or known to be alive."""
+        self._probes.pop(target, None)
+
+    def restart(self, *, now_ns: int) -> None:
+        """We were stalled: every probe under way starts again, since answers may wait unread."""
+        for probe in self._probes.values():
+            probe.attempts = 0
+            probe.next_step_ns = now_ns
+
+    def due(
+        self, *, relays_for: Callable[[GatewayName], list[GatewayName]], now_ns: int
+    ) -> tuple[list[Post], list[Probe]]:
+        """Take the steps whose time has come.
+
+        Args:
+            relays_for: chooses members to ask for an indirect probe of a target.
+
+        Returns:
+            The messages to send, and the probes that failed.
+        """
+        self._expire(now_ns)
+        posts: list[Post] = []
+        failed: list[Probe] = []
+        for probe in tuple(self._probes.values()):
+            if probe.nack_ns is not None and now_ns >= probe.nack_ns:
+                posts += [(name, Nack(sequence=theirs)) for name, theirs in probe.requesters.items()]
+                probe.nack_ns = None
+            if now_ns < probe.next_step_ns:
+                continue
+            if probe.attempts >= self._settings.ping_attempts and not self._extend(probe, relays_for):
+                del self._probes[probe.target]
+                failed.append(probe)
+                continue
+            posts.append(self._attempt(probe, now_ns))
+            if probe.accuse and probe.attempts in self._settings.relay_attempts:
+                posts += self._ask_relays(probe, relays_for(probe.target), now_ns)
+        return posts, failed
+
+    def _extend(self, probe: Probe, relays_for: Callable[[GatewayName], list[GatewayName]]) -> bool:
+        """Give a probe a second run if no relay was heard: perhaps it is we who are not."""
+        if not probe.accuse or probe.extended or probe.nacks or not self._settings.relay_attempts:
+            return False
+        if not relays_for(probe.target):
+            return False
+        probe.extended = True
+        probe.attempts = self._settings.relay_attempts[0] - 1
+        return True
+
+    def _attempt(self, probe: Probe, now_ns: int) -> Post:
+        probe.attempts += 1
+        patient = probe.attempts in (1, self._settings.ping_attempts)
+        probe.next_step_ns = now_ns + (probe.ack_wait_ns if patient else probe.gap_ns)
+        return (probe.target, Ping(sequence=self._expect(probe.target, probe.target, now_ns)))
+
+    def _ask_relays(self, probe: Probe, relays: list[GatewayName], now_ns: int) -> list[Post]:
+        probe.relays += [relay for relay in relays if relay not in probe.relays]
+        return [
+            (relay, PingRequest(sequence=self._expect(probe.target, relay, now_ns), target=probe.target))
+            for relay in relays
+        ]
+
+    def _expect(self, target: GatewayName, asked: GatewayName, now_ns: int) -> int:
+        self._sequence = (self._sequence + 1) % (1 << 32)
+        if len(self._outstanding) >= OUTSTANDING_MAX:
+            del self._outstanding[next(iter(self._outstanding))]
+        self._outstanding[self._sequence] = _Outstanding(target=target, asked=asked, sent_ns=now_ns)
+        return self._sequence
+
+    def _expire(self, now_ns: int) -> None:
+        # Insertion order is the order of sending.
+        while self._outstanding:
+            sequence, oldest = next(iter(self._outstanding.items()))
+            if now_ns - oldest.sent_ns <= self._settings.late_ack_ns:
+                return
+            del self._outstanding[sequence]

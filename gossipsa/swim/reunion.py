@@ -1,0 +1,92 @@
+"""Finding each other: seeds at the start, failed members for as long as they are remembered.
+
+A partition heals by itself because both sides keep calling those they lost, one at a time; nobody who is
+remembered is ever given up, and the cost does not grow with the number of the lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gossipsa.errors import ConfigurationError
+from gossipsa.identifiers import GatewayName
+from gossipsa.swim.ring import RandomSource
+from gossipsa.swim.settings import SwimSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    due_ns: int
+    wait_ns: int
+
+
+class SeedCalls:
+    """Seeds that never answered: each is called again, at growing intervals, until it is known."""
+
+    def __init__(self, settings: SwimSettings) -> None:
+        self._settings = settings
+        self._calls: dict[GatewayName, _Call] = {}
+
+    def add(self, seeds: Sequence[GatewayName], *, now_ns: int) -> None:
+        """Call these, now.
+
+        Raises:
+            ConfigurationError: more than `seeds_max`.
+        """
+        wanted = dict.fromkeys((*self._calls, *seeds))
+        if len(wanted) > self._settings.seeds_max:
+            raise ConfigurationError(
+                f"swim: {len(wanted)} seeds, at most {self._settings.seeds_max} possible"
+            )
+        for index, seed in enumerate(seeds):
+            # The first few are called at once; the others wait, and are mostly known by their turn.
+            batch = index // self._settings.join_parallel
+            self._calls[seed] = _Call(
+                due_ns=now_ns + batch * self._settings.join_retry_ns, wait_ns=self._settings.join_retry_ns
+            )
+
+    def answered(self, seed: GatewayName) -> None:
+        self._calls.pop(seed, None)
+
+    def next_deadline_ns(self) -> int | None:
+        return min((call.due_ns for call in self._calls.values()), default=None)
+
+    def due(self, *, known: Callable[[GatewayName], bool], now_ns: int) -> list[GatewayName]:
+        """Seeds to call now. One that others told us of needs no call: it is in the table, dead or alive."""
+        for seed in tuple(self._calls):
+            if known(seed):
+                del self._calls[seed]
+        called = [name for name, call in self._calls.items() if now_ns >= call.due_ns]
+        called = called[: self._settings.join_parallel]
+        for name in called:
+            call = self._calls[name]
+            call.due_ns = now_ns + call.wait_ns
+            call.wait_ns = min(2 * call.wait_ns, self._settings.reunion_interval_ns)
+        return called
+
+
+class ReunionBeat:
+    """Calls one failed member after the other."""
+
+    def __init__(self, settings: SwimSettings, random: RandomSource) -> None:
+        self._settings = settings
+        self._random = random
+        self._called: GatewayName | None = None
+        self._due_ns = 0
+
+    def next_deadline_ns(self) -> int:
+        """Applies only while there are failed members."""
+        return self._due_ns
+
+    def due(self, failed: Sequence[GatewayName], *, now_ns: int) -> GatewayName | None:
+        """The failed member to call now, if it is time; `failed` keeps its order between calls."""
+        if now_ns < self._due_ns or not failed:
+            return None
+        # Jitter spreads the calls of many members over the interval.
+        self._due_ns = now_ns + int(self._settings.reunion_interval_ns * (0.75 + 0.5 * self._random.random()))
+        index = (
+            failed.index(self._called) + 1 if self._called in failed else self._random.randrange(len(failed))
+        )
+        self._called = failed[index % len(failed)]
+        return self._called

@@ -1,0 +1,203 @@
+"""Timing and bounds of the membership protocol, and the profiles shipped.
+
+All members of a mesh use the same profile; a mesh of mixed profiles works, as slow as its slowest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gossipsa.errors import ConfigurationError
+from gossipsa.swim.messages import UPDATES_MAX
+
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000 * MILLISECOND_NS
+HOUR_NS = 3_600 * SECOND_NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwimSettings:
+    """Every duration is in nanoseconds. Impossible combinations raise ConfigurationError."""
+
+    probe_interval_ns: int = 500 * MILLISECOND_NS
+    """Time between two probes of the round robin (SWIM's protocol period)."""
+    watch_interval_ns: int = 125 * MILLISECOND_NS
+    """Silence of a watched gateway after which it is probed. Shorter detects sooner and costs packets."""
+    watched_max: int = 6
+    """Gateways watched at once; more are ignored."""
+
+    ping_attempts: int = 8
+    """Pings of one probe before it fails. At 25 % loss each way nearly one in two is lost: 6 at least."""
+    ping_gap_ns: int = 20 * MILLISECOND_NS
+    """Time between the pings of one probe after the first repetition."""
+    ack_wait_initial_ns: int = 100 * MILLISECOND_NS
+    """Wait for the first answer of a gateway whose round-trip time was never measured."""
+    ack_wait_min_ns: int = 25 * MILLISECOND_NS
+    """Least wait for an answer: what a healthy but busy host may take to schedule its daemon."""
+    ack_wait_max_ns: int = 400 * MILLISECOND_NS
+    """Longest wait for an answer, however slow the path was measured."""
+    relays: int = 3
+    """Members asked for an indirect probe, each time (SWIM's k)."""
+    relay_attempts: tuple[int, ...] = (3, 6)
+    """The attempts of a probe, counted from 1, with which relays are asked."""
+    probes_max: int = 64
+    """Probes under way at once, those made for others included."""
+    late_ack_ns: int = 2 * SECOND_NS
+    """How long an answer is still recognised: it shows that the path is slower than believed."""
+
+    suspicion_min_ns: int = 200 * MILLISECOND_NS
+    """Time a suspect has to refute, however many confirm the suspicion."""
+    suspicion_max_ns: int = 1_200 * MILLISECOND_NS
+    """Time a suspect has to refute when nobody confirms."""
+    confirmations: int = 2
+    """Independent confirmations that bring the timeout down to the minimum (Lifeguard's K)."""
+    second_opinions: int = 8
+    """Members that probe a suspect at once, on average, when they hear of a suspicion."""
+
+    gossip_interval_ns: int = 50 * MILLISECOND_NS
+    """Time between packets sent only to spread news; none are sent when there is no news."""
+    gossip_fanout: int = 3
+    """Members told with each of them."""
+    retransmissions: int = 2
+    """An update is sent this many times log2 of the number of members, rounded up, by each member."""
+    encoded_bytes_max: int = 1_100
+    """Largest packet that goes as a datagram, before sealing."""
+
+    exchange_interval_ns: int = 15 * SECOND_NS
+    """Time between exchanges of the full state with a random member."""
+    join_retry_ns: int = 150 * MILLISECOND_NS
+    """First wait for a seed's answer; doubled at each attempt, up to `reunion_interval_ns`."""
+    join_parallel: int = 8
+    """Seeds called at once."""
+    seeds_max: int = 64
+    """Seeds remembered; more are refused."""
+    reunion_interval_ns: int = 1 * SECOND_NS
+    """Time between two attempts to reach a failed member, one at a time: partitions heal by this."""
+    reunion_burst: int = 16
+    """Failed members called at once when a returned member reports them alive."""
+    forget_ns: int = 24 * HOUR_NS
+    """How long failed and departed members are remembered."""
+
+    stall_ns: int = 60 * MILLISECOND_NS
+    """Lateness of our own timer beyond which we were stalled, and blame nobody for the silence."""
+    health_max: int = 4
+    """Highest local health score: waits stretch up to (1 + this) times (Lifeguard)."""
+
+    members_max: int = 1_024
+    """Members known at once, the failed and departed included."""
+    goodbyes_max: int = 64
+    """Members told directly that we leave; they tell the others."""
+    queued_updates_max: int = 2_048
+    """Updates waiting to be spread."""
+    updates_per_second_max: int = 2_000
+    """Updates accepted from one sender each second, beyond a burst of four full states."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "probe_interval_ns",
+            "watch_interval_ns",
+            "ping_gap_ns",
+            "ack_wait_min_ns",
+            "suspicion_min_ns",
+            "gossip_interval_ns",
+            "exchange_interval_ns",
+            "join_retry_ns",
+            "reunion_interval_ns",
+            "forget_ns",
+            "stall_ns",
+            "gossip_fanout",
+            "retransmissions",
+            "confirmations",
+            "second_opinions",
+            "probes_max",
+            "join_parallel",
+            "seeds_max",
+            "reunion_burst",
+            "goodbyes_max",
+            "queued_updates_max",
+            "updates_per_second_max",
+        ):
+            _require(getattr(self, name) > 0, f"{name} must be positive")
+        for name in ("watched_max", "relays", "health_max"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
+        _require(2 <= self.members_max < UPDATES_MAX, f"members_max must lie between 2 and {UPDATES_MAX - 1}")
+        _require(self.ping_attempts >= 2, "ping_attempts must be at least 2")
+        _require(
+            all(1 < attempt <= self.ping_attempts for attempt in self.relay_attempts),
+            "relay_attempts must lie between 2 and ping_attempts",
+        )
+        _require(
+            list(self.relay_attempts) == sorted(set(self.relay_attempts)), "relay_attempts must increase"
+        )
+        _require(
+            self.ack_wait_min_ns <= self.ack_wait_initial_ns <= self.ack_wait_max_ns,
+            "ack_wait_min_ns <= ack_wait_initial_ns <= ack_wait_max_ns must hold",
+        )
+        _require(self.late_ack_ns >= self.ack_wait_max_ns, "late_ack_ns must not be below ack_wait_max_ns")
+        _require(
+            self.suspicion_min_ns <= self.suspicion_max_ns,
+            "suspicion_min_ns must not exceed suspicion_max_ns",
+        )
+        _require(
+            self.suspicion_min_ns >= 2 * self.gossip_interval_ns,
+            "suspicion_min_ns must leave two gossip intervals for a refutation to arrive",
+        )
+        _require(
+            self.watch_interval_ns <= self.probe_interval_ns,
+            "watch_interval_ns must not exceed probe_interval_ns",
+        )
+        _require(
+            self.join_retry_ns <= self.reunion_interval_ns,
+            "join_retry_ns must not exceed reunion_interval_ns",
+        )
+        _require(
+            self.encoded_bytes_max >= 1_000,
+            "encoded_bytes_max must leave room for a member with the longest name and metadata",
+        )
+        _require(self.forget_ns > self.exchange_interval_ns, "forget_ns must exceed exchange_interval_ns")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigurationError(f"swim: {message}")
+
+
+LAN = SwimSettings()
+"""Sites up to 100 ms apart. Verdict about 0.5 s after the death of a watched gateway."""
+
+WAN = SwimSettings(
+    probe_interval_ns=1 * SECOND_NS,
+    watch_interval_ns=250 * MILLISECOND_NS,
+    ping_gap_ns=50 * MILLISECOND_NS,
+    ack_wait_initial_ns=300 * MILLISECOND_NS,
+    ack_wait_min_ns=50 * MILLISECOND_NS,
+    ack_wait_max_ns=1 * SECOND_NS,
+    late_ack_ns=4 * SECOND_NS,
+    suspicion_min_ns=500 * MILLISECOND_NS,
+    suspicion_max_ns=3 * SECOND_NS,
+    gossip_interval_ns=100 * MILLISECOND_NS,
+    exchange_interval_ns=30 * SECOND_NS,
+    join_retry_ns=400 * MILLISECOND_NS,
+    stall_ns=150 * MILLISECOND_NS,
+)
+"""Sites on different continents, or links that stall for some hundred milliseconds."""
+
+LOCAL = SwimSettings(
+    probe_interval_ns=250 * MILLISECOND_NS,
+    watch_interval_ns=50 * MILLISECOND_NS,
+    ping_gap_ns=10 * MILLISECOND_NS,
+    ack_wait_initial_ns=50 * MILLISECOND_NS,
+    ack_wait_min_ns=10 * MILLISECOND_NS,
+    ack_wait_max_ns=100 * MILLISECOND_NS,
+    suspicion_min_ns=100 * MILLISECOND_NS,
+    suspicion_max_ns=600 * MILLISECOND_NS,
+    gossip_interval_ns=25 * MILLISECOND_NS,
+    exchange_interval_ns=10 * SECOND_NS,
+    join_retry_ns=50 * MILLISECOND_NS,
+    reunion_interval_ns=500 * MILLISECOND_NS,
+    stall_ns=30 * MILLISECOND_NS,
+)
+"""One rack, with daemons that are scheduled promptly."""
+
+PROFILES = {"lan": LAN, "wan": WAN, "local": LOCAL}
+"""Profiles by the names that a configuration uses."""

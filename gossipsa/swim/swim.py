@@ -1,0 +1,601 @@
+"""The membership protocol: SWIM (DSN 2002) with Lifeguard (arXiv 1707.00788), as a pure state machine.
+
+How a death becomes known: a watched gateway is silent for a short interval, or its turn comes in the round
+robin, and a probe starts (`probe`). Several pings and relays later the probe fails, and the prober suspects
+the member (`suspicion`). Everybody who hears of it and is asked, or happens to watch, probes by itself:
+failures are independent confirmations and shorten the wait, answers contradict. The suspect hears of it with
+every packet sent to it, and refutes by raising its incarnation (`refutation`). Unrefuted, the suspicion
+becomes a verdict. News spreads with every packet, and by packets of its own while there is any
+(`dissemination`).
+
+How a partition heals: failed members are called one at a time for as long as they are remembered (`reunion`).
+A verdict about a member that we do not suspect is doubted: the member is probed and told, and it refutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim.allowance import Allowance
+from gossipsa.swim.dissemination import PiggybackQueue
+from gossipsa.swim.health import LocalHealth
+from gossipsa.swim.member import Member, MemberView, claim_key
+from gossipsa.swim.membership import Membership, Ruling
+from gossipsa.swim.messages import (
+    Ack,
+    Heard,
+    IndirectAck,
+    MemberState,
+    Message,
+    Nack,
+    Ping,
+    PingRequest,
+    StateReply,
+    StateRequest,
+    SwimPacket,
+    Update,
+)
+from gossipsa.swim.outbox import Outbox
+from gossipsa.swim.outputs import Event, NameClash, Outputs, Stalled, UpdatesRefused
+from gossipsa.swim.probe import Post, Probe, Prober
+from gossipsa.swim.refutation import OwnClaim
+from gossipsa.swim.reunion import ReunionBeat, SeedCalls
+from gossipsa.swim.ring import RandomSource, ShuffledRing
+from gossipsa.swim.settings import HOUR_NS, SwimSettings
+from gossipsa.swim.watch import WatchList
+
+EXCHANGES_PER_SECOND = 10
+EXCHANGES_BURST = 16
+"""Full states asked for out of turn: from strangers, and from members that return."""
+
+
+class Swim:
+    """One gateway's view of the mesh.
+
+    Every method that takes `now_ns` expects monotonic nanoseconds. Packets come from authenticated senders.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: SwimSettings,
+        name: GatewayName,
+        boot: BootId,
+        endpoint: Endpoint,
+        metadata: bytes,
+        random: RandomSource,
+    ) -> None:
+        """Build a member that knows nobody.
+
+        Raises:
+            ConfigurationError: the metadata is too long.
+        """
+        self._settings = settings
+        self._name = name
+        self._boot = boot
+        self._random = random
+        self._own = OwnClaim(name=name, boot=boot, endpoint=endpoint, metadata=metadata)
+        self._table = Membership(settings)
+        self._prober = Prober(settings)
+        self._health = LocalHealth(score_max=settings.health_max)
+        self._watch = WatchList(settings, random)
+        self._news = PiggybackQueue(settings)
+        self._outbox = Outbox(boot, encoded_bytes_max=settings.encoded_bytes_max)
+        self._seeds = SeedCalls(settings)
+        self._reunion = ReunionBeat(settings, random)
+        self._probe_ring = ShuffledRing(random)
+        self._relay_ring = ShuffledRing(random)
+        self._gossip_ring = ShuffledRing(random)
+        self._senders: dict[GatewayName, Allowance] = {}
+        self._exchanges = Allowance(per_second=EXCHANGES_PER_SECOND, burst=EXCHANGES_BURST)
+        self._callbacks = Allowance(per_second=settings.reunion_burst, burst=settings.reunion_burst)
+        self._events: list[Event] = []
+        self._now_ns = 0
+        self._scheduled_ns: int | None = None
+        """When we asked to be called; None before the first turn."""
+        self._round_ns = 0
+        self._exchange_ns = 0
+        self._gossip_ns = 0
+        self._unhealthy = False
+        """Our health worsened since the last round."""
+
+    @property
+    def members(self) -> Mapping[GatewayName, MemberView]:
+        """All other members known, the failed and departed ones included, in order of arrival."""
+        return {member.name: member.view() for member in self._table}
+
+    @property
+    def incarnation(self) -> int:
+        """Our own."""
+        return self._own.incarnation
+
+    @property
+    def health_score(self) -> int:
+        """0 if we are well; up to `health_max` if we were stalled or seem cut off."""
+        return self._health.score
+
+    def member(self, name: GatewayName) -> MemberView | None:
+        member = self._table.get(name)
+        return None if member is None else member.view()
+
+    def join(self, seeds: Sequence[GatewayName], *, now_ns: int) -> Outputs:
+        """Ask seeds for the full state, each until it answers or is known from others.
+
+        Raises:
+            ConfigurationError: more than `seeds_max`. Nothing changed.
+        """
+        self._begin(now_ns)
+        self._seeds.add([seed for seed in seeds if seed != self._name], now_ns=self._now_ns)
+        self._news.push(self._own.update())
+        self._call_seeds()
+        return self._end()
+
+    def handle(self, sender: GatewayName, packet: SwimPacket, *, now_ns: int) -> Outputs:
+        """Take in a packet of an authenticated sender."""
+        self._begin(now_ns)
+        if sender == self._name:
+            if packet.boot != self._boot:
+                self._events.append(NameClash(boot=packet.boot))
+            return self._end()
+        # The state that a newcomer asked for is known to the others already.
+        quiet = not len(self._table) and any(isinstance(message, StateReply) for message in packet.messages)
+        self._take_in(packet.updates, sender, quiet=quiet)
+        self._note_sender(sender, packet)
+        for message in packet.messages:
+            self._handle_message(sender, packet.boot, message)
+        return self._end()
+
+    def handle_tick(self, *, now_ns: int) -> Outputs:
+        """Do what is due at `now_ns`. Calling early or often does no harm."""
+        self._begin(now_ns)
+        if not self._own.left:
+            self._step_probes()
+            self._pass_verdicts()
+            self._start_round()
+            self._beat_watched()
+            self._call_seeds()
+            self._call_failed()
+            self._exchange_state()
+        return self._end()
+
+    def next_deadline_ns(self) -> int:
+        """When `handle_tick` wants to be called, at the latest; may lie in the past."""
+        if self._scheduled_ns is None:
+            return self._now_ns
+        peers = self._table.live_count
+        deadlines = [self._gossip_ns] if len(self._news) and peers else []
+        if self._own.left:
+            return min(deadlines, default=self._now_ns + HOUR_NS)
+        deadlines += [self._round_ns, self._exchange_ns]
+        others = self._table.count(MemberState.ALIVE) + 1
+        for suspect in self._table.in_state(MemberState.SUSPECT):
+            if suspect.suspicion is not None:
+                deadlines.append(suspect.suspicion.deadline_ns(others=others))
+        for name in self._watch:
+            member = self._table.get(name)
+            if member is not None and member.state.live and name not in self._prober:
+                deadlines.append(self._watch.due_ns(name, heard_ns=member.heard_ns))
+        if self._table.count(MemberState.FAILED):
+            deadlines.append(self._reunion.next_deadline_ns())
+        deadlines += [
+            deadline
+            for deadline in (self._prober.next_deadline_ns(), self._seeds.next_deadline_ns())
+            if deadline is not None
+        ]
+        return min(deadlines)
+
+    def watch(self, names: Collection[GatewayName]) -> None:
+        """Probe these at the watch interval, and nobody else; the first `watched_max` of them."""
+        self._watch.replace([name for name in names if name != self._name], now_ns=self._now_ns)
+
+    def reached(self, name: GatewayName, *, now_ns: int) -> None:
+        """Other authenticated traffic of this gateway arrived: it is alive."""
+        self._now_ns = max(now_ns, self._now_ns)
+        member = self._table.get(name)
+        if member is not None:
+            self._note_life(member)
+
+    def set_metadata(self, metadata: bytes, *, now_ns: int) -> None:
+        """Say something else of ourselves; it spreads from the next tick on, which is due at once.
+
+        Raises:
+            ConfigurationError: longer than 512 bytes. Nothing changed.
+        """
+        if self._own.describe(metadata):
+            self._now_ns = max(now_ns, self._now_ns)
+            self._news.push(self._own.update())
+
+    def leave(self, *, now_ns: int) -> Outputs:
+        """Say goodbye, directly to as many as possible; ticks go on spreading it, and do nothing else."""
+        self._begin(now_ns)
+        self._own.leave()
+        goodbye = self._own.update()
+        self._news.push(goodbye)
+        for name in self._gossip_ring.take(self._settings.goodbyes_max, self._table.live):
+            self._outbox.tell(name, goodbye)
+        return self._end()
+
+    # A turn: every call begins by looking at the clock and ends by collecting what is to be sent.
+
+    def _begin(self, now_ns: int) -> None:
+        self._now_ns = max(now_ns, self._now_ns)
+        if self._scheduled_ns is None:
+            # Members started together spread over the intervals.
+            self._scheduled_ns = self._gossip_ns = self._now_ns
+            self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
+            self._exchange_ns = self._next_exchange_ns()
+        elif self._now_ns - self._scheduled_ns > self._settings.stall_ns:
+            late_ns = self._now_ns - max(self._scheduled_ns, self.next_deadline_ns())
+            if late_ns > self._settings.stall_ns and not self._own.left:
+                self._recover_from_stall(late_ns)
+
+    def _end(self) -> Outputs:
+        peers = self._table.live_count
+        gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
+        if gossiping:
+            for name in self._gossip_ring.take(self._settings.gossip_fanout, self._table.live):
+                self._outbox.open(name)
+        sends = self._outbox.drain(
+            accusation=self._accusation,
+            news=lambda to, bytes_max: self._news.take(to, bytes_max=bytes_max, peers=peers),
+        )
+        if gossiping:
+            self._news.end_round(peers=peers)
+            self._gossip_ns = self._now_ns + self._settings.gossip_interval_ns
+        self._scheduled_ns = self.next_deadline_ns()
+        events, self._events = self._events, []
+        return (*events, *sends)
+
+    def _recover_from_stall(self, late_ns: int) -> None:
+        # Answers may wait unread while the deadlines passed: nobody is to blame for our own absence.
+        self._events.append(Stalled(late_ns=late_ns))
+        self._worsen_health()
+        self._prober.restart(now_ns=self._now_ns)
+        for suspect in self._table.in_state(MemberState.SUSPECT):
+            if suspect.suspicion is not None:
+                suspect.suspicion.postpone(late_ns)
+
+    # Claims about members.
+
+    def _take_in(self, updates: Sequence[Update], sender: GatewayName, *, quiet: bool) -> None:
+        allowed = self._allowance(sender).take(len(updates), self._now_ns) if updates else 0
+        refused = len(updates) - allowed
+        for update in updates[:allowed]:
+            if update.member == self._name:
+                self._answer_claim(update, sender)
+                continue
+            ruling = self._table.rule(update)
+            if ruling is Ruling.ACCEPT:
+                self._accept(update, sender, quiet=quiet)
+            elif ruling is Ruling.CONFIRM:
+                self._confirm(update)
+            elif ruling is Ruling.DOUBT:
+                self._doubt(update)
+            elif ruling is Ruling.OUTDATED:
+                self._call_back(update.member)
+            elif ruling is Ruling.REFUSE:
+                refused += 1
+        if refused:
+            self._events.append(UpdatesRefused(sender=sender, count=refused))
+
+    def _answer_claim(self, claim: Update, sender: GatewayName) -> None:
+        if self._own.answer(claim, now_ns=self._now_ns):
+            self._news.push(self._own.update())
+            self._outbox.tell(sender, self._own.update())
+            if claim.boot == self._boot and claim.state is not MemberState.ALIVE:
+                self._worsen_health()
+        elif claim.boot != self._boot or claim.state is not MemberState.ALIVE:
+            # Out of date already: the sender missed our answer.
+            self._outbox.tell(sender, self._own.update())
+
+    def _accept(self, update: Update, sender: GatewayName | None, *, quiet: bool = False) -> None:
+        known = self._table.get(update.member)
+        returned = known is not None and known.state is MemberState.FAILED
+        self._events += self._table.accept(update, now_ns=self._now_ns)
+        if not quiet:
+            self._news.push(update)
+        if not update.state.live:
+            self._drop_from_rings(update.member)
+            return
+        for ring in (self._probe_ring, self._relay_ring, self._gossip_ring):
+            ring.add(update.member)
+        if update.state is MemberState.SUSPECT:
+            self._form_opinion(update.member)
+        elif returned and sender == update.member:
+            # It was cut off, and so were others perhaps: compare all we know.
+            self._ask_state(update.member)
+
+    def _confirm(self, update: Update) -> None:
+        events = self._table.confirm(update)
+        if events is not None:
+            self._events += events
+            self._news.push(update)
+
+    def _doubt(self, verdict: Update) -> None:
+        member = self._table.get(verdict.member)
+        if member is None:
+            return
+        if member.rumour is None or claim_key(verdict) > claim_key(member.rumour):
+            member.rumour = verdict
+        # The rumour goes with this packet, whether or not a probe is under way.
+        self._outbox.open(member.name)
+        self._probe(member, accuse=False)
+
+    def _form_opinion(self, name: GatewayName) -> None:
+        """Somebody suspects this member: agree if we found it silent just now, else ask it ourselves."""
+        member = self._table.get(name)
+        if member is None or member.suspicion is None or self._name in member.suspicion.witnesses:
+            return
+        silent_for_ns = self._now_ns - member.silent_ns
+        if silent_for_ns < self._settings.suspicion_max_ns and member.heard_ns < member.silent_ns:
+            self._witness(member)
+            return
+        # Enough members to confirm, however large the mesh.
+        chance = self._settings.second_opinions / max(1, self._table.live_count)
+        if name in self._watch or self._random.random() < chance:
+            self._probe(member, accuse=False)
+
+    def _witness(self, member: Member) -> Update:
+        """Suspect a member first hand, or confirm the suspicion of others."""
+        suspicion = _claim(member, MemberState.SUSPECT, witness=self._name)
+        if member.state is MemberState.SUSPECT:
+            self._confirm(suspicion)
+        else:
+            self._accept(suspicion, None)
+        return suspicion
+
+    def _pass_verdicts(self) -> None:
+        others = self._table.count(MemberState.ALIVE) + 1
+        for suspect in self._table.in_state(MemberState.SUSPECT):
+            assert suspect.suspicion is not None, "in state SUSPECT"
+            if self._now_ns >= suspect.suspicion.deadline_ns(others=others):
+                self._accept(_claim(suspect, MemberState.FAILED, witness=self._name), None)
+
+    def _accusation(self, name: GatewayName) -> Update | None:
+        member = self._table.get(name)
+        return None if member is None else member.accusation()
+
+    # Signs of life.
+
+    def _note_sender(self, sender: GatewayName, packet: SwimPacket) -> None:
+        member = self._table.get(sender)
+        if member is None:
+            if not any(isinstance(message, StateRequest | StateReply) for message in packet.messages):
+                self._ask_state(sender)
+        elif member.boot != packet.boot:
+            # It learns with our next packet as what it is known, and outbids it.
+            member.spoken_boot = packet.boot
+            self._outbox.open(sender)
+        else:
+            member.spoken_boot = None
+            self._note_life(member)
+            if member.state is MemberState.FAILED:
+                self._outbox.open(sender)
+
+    def _note_life(self, member: Member) -> None:
+        member.heard_ns = self._now_ns
+        if member.suspicion is not None:
+            member.suspicion.heard_by(self._name)
+
+    def _contradict(self, suspect: Member) -> None:
+        """It answered us: tell those who suspect it."""
+        if suspect.suspicion is None or suspect.suspicion.contradicted:
+            return
+        suspect.suspicion.contradicted = True
+        heard = Heard(member=suspect.name, boot=suspect.boot, incarnation=suspect.incarnation)
+        for witness in suspect.suspicion.witnesses:
+            if witness != self._name and self._table.live(witness):
+                self._outbox.post(witness, heard)
+
+    def _worsen_health(self) -> None:
+        self._unhealthy = True
+        self._health.worsen()
+
+    # Messages.
+
+    def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
+        match message:
+            case Ping():
+                self._outbox.post(sender, Ack(sequence=message.sequence))
+            case Ack():
+                self._handle_ack(sender, boot, message)
+            case PingRequest():
+                self._handle_ping_request(sender, message)
+            case IndirectAck():
+                self._handle_indirect_ack(sender, message)
+            case Nack():
+                self._prober.nacked(sender, message.sequence)
+            case Heard():
+                self._handle_heard(sender, message)
+            case StateRequest():
+                self._handle_state_request(sender, message)
+            case StateReply():
+                self._seeds.answered(sender)
+
+    def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
+        answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
+        self._post(posts)
+        member = self._table.get(sender)
+        if answer is None or member is None:
+            return
+        member.round_trip.sample(answer.rtt_ns)
+        if member.boot == boot:
+            self._contradict(member)
+
+    def _handle_ping_request(self, sender: GatewayName, request: PingRequest) -> None:
+        if request.target == self._name:
+            self._outbox.post(sender, IndirectAck(sequence=request.sequence, boot=self._boot))
+            return
+        target = self._table.get(request.target)
+        if target is None or not target.state.live:
+            self._outbox.post(sender, Nack(sequence=request.sequence))
+            return
+        posts = self._prober.relay(
+            target.name,
+            requester=sender,
+            sequence=request.sequence,
+            ack_wait_ns=target.round_trip.ack_wait_ns(self._settings),
+            multiplier=self._health.multiplier,
+            now_ns=self._now_ns,
+        )
+        self._post(posts)
+
+    def _handle_indirect_ack(self, relay: GatewayName, ack: IndirectAck) -> None:
+        target = self._prober.relayed(relay, ack.sequence)
+        if target is None:
+            return
+        self._watch.beaten(target, now_ns=self._now_ns)
+        member = self._table.get(target)
+        if member is not None and member.suspicion is not None and member.boot == ack.boot:
+            member.suspicion.heard_by(relay)
+
+    def _handle_heard(self, sender: GatewayName, heard: Heard) -> None:
+        member = self._table.get(heard.member)
+        if (
+            member is not None
+            and member.suspicion is not None
+            and (member.boot, member.incarnation) == (heard.boot, heard.incarnation)
+        ):
+            member.suspicion.heard_by(sender)
+
+    def _handle_state_request(self, sender: GatewayName, request: StateRequest) -> None:
+        wanted = 1 + len(self._table)
+        if self._allowance(sender).take(wanted, self._now_ns) < wanted:
+            self._events.append(UpdatesRefused(sender=sender, count=0))
+            return
+        self._outbox.exchange(sender, StateReply(sequence=request.sequence), self._full_state())
+
+    # Timers.
+
+    def _step_probes(self) -> None:
+        posts, failed = self._prober.due(relays_for=self._relays_for, now_ns=self._now_ns)
+        self._post(posts)
+        for probe in failed:
+            self._handle_silence(probe)
+
+    def _handle_silence(self, probe: Probe) -> None:
+        member = self._table.get(probe.target)
+        if member is None or not member.state.live:
+            return
+        if probe.relays and not probe.nacks:
+            self._worsen_health()
+        member.silent_ns = self._now_ns
+        if member.rumour is not None:
+            # Others passed the verdict, and now we know it first hand.
+            self._accept(member.rumour, None)
+        elif probe.accuse or member.state is MemberState.SUSPECT:
+            suspicion = self._witness(member)
+            # The relays have looked for themselves meanwhile: theirs are the first confirmations.
+            for relay in probe.relays:
+                self._outbox.tell(relay, suspicion)
+
+    def _start_round(self) -> None:
+        if self._now_ns < self._round_ns:
+            return
+        self._round_ns = self._now_ns + self._settings.probe_interval_ns
+        if not self._unhealthy:
+            self._health.improve()
+        self._unhealthy = False
+        for name in self._probe_ring.take(
+            1, lambda name: self._table.live(name) and name not in self._prober
+        ):
+            member = self._table.get(name)
+            if member is not None:
+                self._probe(member, accuse=True)
+
+    def _beat_watched(self) -> None:
+        for name in self._watch:
+            member = self._table.get(name)
+            if member is None or not member.state.live or name in self._prober:
+                continue
+            if self._now_ns >= self._watch.due_ns(name, heard_ns=member.heard_ns):
+                self._watch.beaten(name, now_ns=self._now_ns)
+                self._probe(member, accuse=True)
+
+    def _call_seeds(self) -> None:
+        for seed in self._seeds.due(
+            known=lambda name: self._table.get(name) is not None, now_ns=self._now_ns
+        ):
+            self._request_state(seed)
+
+    def _call_failed(self) -> None:
+        failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
+        name = self._reunion.due(failed, now_ns=self._now_ns)
+        if name is not None:
+            self._post([self._prober.ping(name, now_ns=self._now_ns)])
+
+    def _call_back(self, name: GatewayName) -> None:
+        if self._callbacks.take(1, self._now_ns):
+            self._post([self._prober.ping(name, now_ns=self._now_ns)])
+
+    def _exchange_state(self) -> None:
+        if self._now_ns < self._exchange_ns:
+            return
+        self._exchange_ns = self._next_exchange_ns()
+        self._table.forget(now_ns=self._now_ns)
+        for name in self._gossip_ring.take(1, self._table.live):
+            self._request_state(name)
+
+    def _next_exchange_ns(self) -> int:
+        return self._now_ns + int(self._settings.exchange_interval_ns * (0.5 + self._random.random()))
+
+    def _probe(self, member: Member, *, accuse: bool) -> None:
+        posts = self._prober.start(
+            member.name,
+            ack_wait_ns=member.round_trip.ack_wait_ns(self._settings),
+            multiplier=self._health.multiplier,
+            accuse=accuse,
+            now_ns=self._now_ns,
+        )
+        self._post(posts)
+
+    def _relays_for(self, target: GatewayName) -> list[GatewayName]:
+        def useful(name: GatewayName) -> bool:
+            member = self._table.get(name)
+            return name != target and member is not None and member.state is MemberState.ALIVE
+
+        return self._relay_ring.take(self._settings.relays, useful)
+
+    # State exchange.
+
+    def _ask_state(self, name: GatewayName) -> None:
+        """Ask for the full state out of turn, at a bounded rate."""
+        if self._exchanges.take(1, self._now_ns):
+            self._request_state(name)
+
+    def _request_state(self, name: GatewayName) -> None:
+        self._outbox.exchange(name, StateRequest(sequence=0), self._full_state())
+
+    def _full_state(self) -> tuple[Update, ...]:
+        return (self._own.update(), *(member.update(now_ns=self._now_ns) for member in self._table))
+
+    def _post(self, posts: Iterable[Post]) -> None:
+        for to, message in posts:
+            self._outbox.post(to, message)
+
+    def _allowance(self, sender: GatewayName) -> Allowance:
+        allowance = self._senders.get(sender)
+        if allowance is None:
+            if len(self._senders) >= self._settings.members_max:
+                del self._senders[next(iter(self._senders))]
+            allowance = Allowance(
+                per_second=self._settings.updates_per_second_max, burst=4 * self._settings.members_max
+            )
+            self._senders[sender] = allowance
+        return allowance
+
+    def _drop_from_rings(self, name: GatewayName) -> None:
+        self._prober.cancel(name)
+        for ring in (self._probe_ring, self._relay_ring, self._gossip_ring):
+            ring.discard(name)
+
+
+def _claim(member: Member, state: MemberState, *, witness: GatewayName) -> Update:
+    return Update(
+        member=member.name,
+        boot=member.boot,
+        incarnation=member.incarnation,
+        state=state,
+        witness=witness,
+    )

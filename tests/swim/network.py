@@ -1,0 +1,249 @@
+"""A deterministic network of members on a virtual clock: latency, loss, partitions, pauses, deaths, restarts."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from random import Random
+
+import msgspec
+
+from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim.messages import SwimPacket
+from gossipsa.swim.outputs import Event, Outputs, Send
+from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
+from gossipsa.swim.swim import Swim
+
+Latency = Callable[[GatewayName, GatewayName], float]
+"""Milliseconds one way."""
+
+
+def names(count: int) -> list[GatewayName]:
+    return [GatewayName(f"gw{index:02}") for index in range(count)]
+
+
+def uniform_latency(milliseconds: float) -> Latency:
+    return lambda sender, receiver: milliseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An event as an observer was told it."""
+
+    at_ns: int
+    observer: GatewayName
+    event: Event
+
+
+@dataclass(slots=True, kw_only=True)
+class Traffic:
+    packets: int = 0
+    payload_bytes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Host:
+    """One gateway: its running member, if any, and what has piled up while it is paused."""
+
+    name: GatewayName
+    boots: int = 0
+    swim: Swim | None = None
+    paused: bool = False
+    waiting: list[tuple[GatewayName, bytes]] = field(default_factory=list)
+    timer: int = 0
+    sent: Traffic = field(default_factory=Traffic)
+
+
+class Network:
+    """Members that know each other by name only; time passes in `run`."""
+
+    def __init__(
+        self,
+        count: int,
+        *,
+        seed: int,
+        settings: SwimSettings = LAN,
+        latency: Latency | None = None,
+        jitter: float = 0.2,
+        loss: float = 0.0,
+        watched: int = 0,
+    ) -> None:
+        """Args:
+        jitter: fraction by which a packet's latency may exceed that of its path.
+        loss: probability that a packet is lost, each way.
+        watched: every member watches the next so many.
+        """
+        self.random = Random(seed)
+        self.settings = settings
+        self.now_ns = SECOND_NS
+        self.names = names(count)
+        self.hosts = {name: Host(name=name) for name in self.names}
+        self.latency = latency or uniform_latency(0.3)
+        self.jitter = jitter
+        self.loss = loss
+        self.watched = watched
+        self.told: list[Told] = []
+        self.blocked: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
+        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = 0
+        self._decoder = msgspec.msgpack.Decoder(SwimPacket)
+
+    # Faults.
+
+    def start(self, name: GatewayName, *, seeds: Sequence[GatewayName] | None = None) -> Swim:
+        """Boot a member; it joins by all the others unless told otherwise."""
+        host = self.hosts[name]
+        host.boots += 1
+        host.paused = False
+        host.waiting = []
+        random = Random(f"{self.random.random()} {name} {host.boots}")
+        index = self.names.index(name)
+        swim = Swim(
+            settings=self.settings,
+            name=name,
+            boot=boot_id(name, host.boots),
+            endpoint=Endpoint(ip_address(f"10.0.0.{index + 1}"), 4600),
+            metadata=b"",
+            random=random,
+        )
+        host.swim = swim
+        count = len(self.names)
+        swim.watch(
+            [self.names[(index + step) % count] for step in range(1, min(self.watched, count - 1) + 1)]
+        )
+        seeds = self.names if seeds is None else seeds
+        self._do(host, swim.join([seed for seed in seeds if seed != name], now_ns=self.now_ns))
+        return swim
+
+    def start_all(self, *, settle_ns: int = 5 * SECOND_NS) -> None:
+        """Boot everybody within 50 ms, and let them find each other."""
+        for name in self.names:
+            self.at(
+                self.now_ns + self.random.randrange(50 * MILLISECOND_NS), lambda name=name: self.start(name)
+            )  # type: ignore[misc]
+        self.run(settle_ns)
+        self.told.clear()
+        for host in self.hosts.values():
+            host.sent = Traffic()
+
+    def kill(self, name: GatewayName) -> None:
+        self.hosts[name].swim = None
+
+    def pause(self, name: GatewayName) -> None:
+        """SIGSTOP: packets pile up, timers do not fire."""
+        self.hosts[name].paused = True
+
+    def resume(self, name: GatewayName) -> None:
+        """SIGCONT: the late timer fires first, then all that piled up is read."""
+        host = self.hosts[name]
+        host.paused = False
+        waiting, host.waiting = host.waiting, []
+        if host.swim is not None:
+            self._do(host, host.swim.handle_tick(now_ns=self.now_ns))
+        for sender, data in waiting:
+            self._receive(host, sender, data)
+
+    def partition(self, *sides: Collection[GatewayName]) -> None:
+        side = {name: index for index, members in enumerate(sides) for name in members}
+        self.blocked = lambda sender, receiver: side.get(sender) != side.get(receiver)
+
+    def heal(self) -> None:
+        self.blocked = lambda sender, receiver: False
+
+    # Time.
+
+    def at(self, at_ns: int, action: Callable[[], object]) -> None:
+        self._order += 1
+        heapq.heappush(self._queue, (at_ns, self._order, lambda: (action(), None)[1]))
+
+    def run(self, duration_ns: int, *, until: Callable[[], bool] | None = None) -> int:
+        """Let time pass, at most so long, or until a condition holds; returns how long it took."""
+        start_ns = self.now_ns
+        end_ns = start_ns + duration_ns
+        while self._queue and self._queue[0][0] <= end_ns:
+            if until is not None and until():
+                return self.now_ns - start_ns
+            self.now_ns, _, action = heapq.heappop(self._queue)
+            action()
+        if until is not None and until():
+            return self.now_ns - start_ns
+        self.now_ns = end_ns
+        return duration_ns
+
+    # Looking.
+
+    def swim(self, name: GatewayName) -> Swim:
+        swim = self.hosts[name].swim
+        assert swim is not None, f"{name} is not running"
+        return swim
+
+    def running(self) -> list[GatewayName]:
+        return [name for name, host in self.hosts.items() if host.swim is not None]
+
+    def live_view(self, name: GatewayName) -> set[GatewayName]:
+        """Whom a member takes for alive, suspects included."""
+        return {view.name for view in self.swim(name).members.values() if view.state.live}
+
+    def agreed(self) -> bool:
+        """Everybody running sees everybody running alive, in its present boot, and nobody else."""
+        running = set(self.running())
+        return all(
+            self.live_view(name) == running - {name}
+            and all(
+                view.boot == boot_id(view.name, self.hosts[view.name].boots)
+                for view in self.swim(name).members.values()
+                if view.state.live
+            )
+            for name in running
+        )
+
+    def count(self, kind: type[object]) -> int:
+        return sum(isinstance(told.event, kind) for told in self.told)
+
+    # Machinery.
+
+    def _do(self, host: Host, outputs: Outputs) -> None:
+        for output in outputs:
+            if isinstance(output, Send):
+                self._send(host, output)
+            else:
+                self.told.append(Told(at_ns=self.now_ns, observer=host.name, event=output))
+        swim = host.swim
+        if swim is None:
+            return
+        host.timer += 1
+        timer = host.timer
+
+        def fire() -> None:
+            if host.swim is swim and host.timer == timer and not host.paused:
+                self._do(host, swim.handle_tick(now_ns=self.now_ns))
+
+        self.at(max(self.now_ns, swim.next_deadline_ns()), fire)
+
+    def _send(self, host: Host, send: Send) -> None:
+        data = msgspec.msgpack.encode(send.packet)
+        assert send.bulk or len(data) <= self.settings.encoded_bytes_max
+        host.sent.packets += 1
+        host.sent.payload_bytes += len(data)
+        if self.blocked(host.name, send.to) or self.random.random() < self.loss:
+            return
+        latency_ns = self.latency(host.name, send.to) * MILLISECOND_NS
+        delay_ns = int(latency_ns * (1 + self.jitter * self.random.random()))
+        receiver, sender = self.hosts[send.to], host.name
+        self.at(self.now_ns + delay_ns, lambda: self._receive(receiver, sender, data))
+
+    def _receive(self, host: Host, sender: GatewayName, data: bytes) -> None:
+        if host.swim is None:
+            return
+        if host.paused:
+            host.waiting.append((sender, data))
+            return
+        packet = self._decoder.decode(data)
+        self._do(host, host.swim.handle(sender, packet, now_ns=self.now_ns))
+
+
+def boot_id(name: GatewayName, number: int) -> BootId:
+    """A different one for each boot; successive ones are in no order."""
+    return BootId(Random(f"{name} {number}").randbytes(16))
