@@ -98,15 +98,12 @@ class Packets:
     ike: tuple[IkePacket, ...]
     esp: tuple[EspPacket, ...]
 
-    def ike_after(self, wall_ns: int) -> Iterator[IkePacket]:
-        return (packet for packet in self.ike if packet.wall_ns >= wall_ns)
-
-    def exchanges_after(self, wall_ns: int) -> Counter[str]:
+    def exchanges_between(self, start_ns: int, end_ns: int) -> Counter[str]:
         """Count the requests by exchange type and by who sent them, as `NAME from ADDRESS`."""
         return Counter(
             f"{exchange_name(packet.exchange)} from {packet.source}"
-            for packet in self.ike_after(wall_ns)
-            if not packet.is_response
+            for packet in self.ike
+            if start_ns <= packet.wall_ns < end_ns and not packet.is_response
         )
 
 

@@ -22,7 +22,8 @@ _RTM_NEWROUTE = 24
 _RTMGRP_IPV4_ROUTE = 0x40
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PREFSRC = 1, 4, 5, 7
 _NLMSG = struct.Struct("=IHHII")
-# linux/rtnetlink.h, struct rtmsg: family, bits of destination and source, tos, table, protocol, scope, type, flags.
+# linux/rtnetlink.h, struct rtmsg: family, destination and source bits, tos, table, protocol, scope, type,
+# flags.
 _RTMSG = struct.Struct("=8BI")
 _REQUEST_CREATE_REPLACE = 0x1 | 0x400 | 0x100
 _TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_UNIVERSE, _TYPE_UNICAST = 254, 4, 0, 1

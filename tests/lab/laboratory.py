@@ -12,6 +12,8 @@ from typing import Any
 
 from tests.lab import topology
 from tests.lab.capture import Capture
+from tests.lab.gossipsa_configuration import write_configurations
+from tests.lab.gossipsa_node import FAILED_EVENT, GossipsaNode, Report
 from tests.lab.inner_routes import InnerRoutes
 from tests.lab.kernel import SCRATCH_ENVIRONMENT_NAME
 from tests.lab.strongswan import (
@@ -74,6 +76,7 @@ class Laboratory:
             topology.BYSTANDER, self.scratch, clients=self.bystanders, start=True
         )
         self.inner_routes = InnerRoutes(topology.GATEWAYS)
+        self.nodes: dict[str, GossipsaNode] = {}
 
     def __enter__(self) -> "Laboratory":
         return self
@@ -81,6 +84,8 @@ class Laboratory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for node in self.nodes.values():
+            node.close()
         self.inner_routes.close()
         self._keep_logs()
 
@@ -95,6 +100,54 @@ class Laboratory:
         for charon in self.gateways.values():
             charon.wait_ready()
         self.timeline.note("lab", "gateways accept clients")
+
+    def start_gossipsa(self) -> None:
+        """Start the daemon on every gateway and wait until each sees all others."""
+        configurations = write_configurations(self.scratch)
+        self.nodes = {
+            name: GossipsaNode(topology.GATEWAY[name], path) for name, path in configurations.items()
+        }
+        for node in self.nodes.values():
+            node.start()
+        for node in self.nodes.values():
+            wait_until(
+                node.sees_all_members, timeout_s=60, what=f"gossipsa of {node.gateway.name} to see the mesh"
+            )
+        self.timeline.note("lab", "every gossipsa sees the others")
+
+    def wait_replicated(self, *, copies: int, without: Sequence[str] = ()) -> None:
+        """Wait until each client has so many acknowledged copies, whoever owns it, but for dead gateways."""
+        wanted = len(self.clients) + len(self.bystanders)
+        alive = [node for name, node in self.nodes.items() if name not in without]
+
+        def replicated() -> bool:
+            return sum(node.clients_with_copies(copies) for node in alive) >= wanted
+
+        wait_until(replicated, timeout_s=60, what=f"{wanted} clients with {copies} copies", interval_s=0.5)
+        self.timeline.note("lab", f"{wanted} clients have {copies} copies or more")
+
+    def add_daemon_events(self, timeline: Timeline, start_ns: int, end_ns: int) -> None:
+        """Note what the daemons reported in [start, end): each kind of event of each daemon, first and last."""
+        for name, node in self.nodes.items():
+            by_event: dict[str, list[Report]] = {}
+            for report in node.reports():
+                if start_ns <= report.wall_ns < end_ns:
+                    by_event.setdefault(report.event, []).append(report)
+            for event, reports in by_event.items():
+                times = f" (1 of {len(reports)})" if len(reports) > 1 else ""
+                timeline.add(reports[0].wall_ns, name, f"gossipsa: {event}{times} {reports[0].about}")
+                if len(reports) > 1:
+                    timeline.add(reports[-1].wall_ns, name, f"gossipsa: {event} (last of {len(reports)})")
+
+    def detection_s(self, dead: str, fault_ns: int) -> float | None:
+        """Return when the first daemon reported the gateway failed, in seconds after the fault."""
+        times = [
+            report.wall_ns
+            for node in self.nodes.values()
+            for report in node.reports()
+            if report.event == FAILED_EVENT and report.gateway == dead and report.wall_ns >= fault_ns
+        ]
+        return round((min(times) - fault_ns) / 1e9, 4) if times else None
 
     def connect_bystanders(self) -> None:
         self.bystander_host.wait_ready()
@@ -120,6 +173,8 @@ class Laboratory:
     def power_cut(self, name: str) -> int:
         """Kill a gateway's charon and daemon and take its links down at once; return when, wall clock."""
         origin_ns = self.timeline.set_origin(name, "power cut")
+        if name in self.nodes:
+            self.nodes[name].kill()
         self.gateways[name].kill()
         topology.cut(topology.GATEWAY[name])
         return origin_ns
@@ -198,6 +253,9 @@ class Laboratory:
         for charon in self.charons:
             if charon.log.exists():
                 shutil.copyfile(charon.log, logs / f"charon-{charon.namespace}.log")
+        for name, node in self.nodes.items():
+            if node.log.exists():
+                shutil.copyfile(node.log, logs / f"gossipsa-{name}.log")
 
 
 def statuses(host: Charon) -> dict[str, ClientStatus]:

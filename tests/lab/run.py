@@ -11,10 +11,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.lab.scenarios.bench import bench_200
 from tests.lab.scenarios.equipment import equipment
+from tests.lab.scenarios.no_move import charon_restarted, gossipsa_killed, mesh_filtered
+from tests.lab.scenarios.takeover import takeover_fifty, takeover_one
 
 SCENARIOS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "equipment": equipment,
+    scenario.__name__: scenario
+    for scenario in (
+        equipment,
+        takeover_one,
+        takeover_fifty,
+        gossipsa_killed,
+        mesh_filtered,
+        charon_restarted,
+        bench_200,
+    )
 }
 
 

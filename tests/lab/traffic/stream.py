@@ -3,7 +3,8 @@
     python -m tests.lab.traffic.stream serve --address ADDRESS
     python -m tests.lab.traffic.stream send --server ADDRESS --source ADDRESS --interval-ms N --output FILE
 
-The sender runs until SIGTERM and writes JSON with the fields of `programs.StreamResult`. It never connects again: an error means that the connection was lost.
+The sender runs until SIGTERM and writes JSON with the fields of `programs.StreamResult`. It never
+connects again: an error means that the connection was lost.
 """
 
 import argparse
