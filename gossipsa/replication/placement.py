@@ -30,9 +30,9 @@ def choose_replicas(
 ) -> tuple[Holder, ...]:
     """The nearest gateways, the nearest first: that one takes over.
 
-    Failure domains go before nearness: gateways of other zones than ours, then of other sites, and of each other,
-    are chosen as long as there are any. A gateway that is a replica now counts as nearer by `hysteresis_percent`,
-    so that a jittering round-trip time moves nothing.
+    Failure domains go before nearness: gateways of other zones than ours, then of other sites, and of each
+    other, are chosen as long as there are any. A gateway that is a replica now counts as nearer by
+    `hysteresis_percent`, so that a jittering round-trip time moves nothing.
 
     Returns:
         At most `replicas` holders; fewer if there are fewer candidates.

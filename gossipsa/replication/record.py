@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from gossipsa.identifiers import ClientId, Epoch, GatewayName, Holder, IpAddress
@@ -67,6 +69,14 @@ class ClientRecord(Value, frozen=True):
         return msgspec.structs.replace(
             self, counters=tuple(known[spi] for spi in sorted(known) if spi in spis)
         )
+
+    def with_ceilings(self, ceilings: Mapping[int, int]) -> ClientRecord:
+        """The record with higher ceilings, given by outbound SPI; a ceiling never goes down."""
+        keys = tuple(
+            msgspec.structs.replace(key, ceiling=max(key.ceiling, ceilings.get(key.outbound_spi, 0)))
+            for key in self.keys
+        )
+        return msgspec.structs.replace(self, keys=keys)
 
     def counters_of(self, outbound_spi: int) -> SaCounters | None:
         return next((entry for entry in self.counters if entry.outbound_spi == outbound_spi), None)

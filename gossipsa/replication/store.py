@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import msgspec
+from collections.abc import Iterator, Mapping
 
 from gossipsa.identifiers import ClientId, Epoch, GatewayName
 from gossipsa.replication.lane_ledger import KeyId, LaneLedger
 from gossipsa.replication.messages import CounterUpdate, RecordCopy
 from gossipsa.replication.record import ClientRecord
-from gossipsa.takeover.messages import CeilingClaim
 
 RECORDS_MAX = 1_000_000
 
@@ -66,6 +63,10 @@ class RecordStore:
             gone = set(key_ids(known)) - set(key_ids(record))
             for key in sorted(gone):
                 self._ledger.burn(key)
+            creators = {key.outbound_spi: key.creator for key in record.keys}
+            record = record.with_ceilings(
+                {k.outbound_spi: k.ceiling for k in known.keys if creators.get(k.outbound_spi) == k.creator}
+            )
             if known.epoch == record.epoch:
                 record = record.with_counters(known.counters)
         creators = {key.outbound_spi: key.creator for key in record.keys}
@@ -100,17 +101,11 @@ class RecordStore:
         if record is not None and record.epoch == update.epoch:
             self._records[update.client] = record.with_counters(update.counters)
 
-    def raise_ceilings(self, client: ClientId, claims: tuple[CeilingClaim, ...]) -> None:
-        """Remembers up to which numbers a claimer may send."""
+    def raise_ceilings(self, client: ClientId, ceilings: Mapping[int, int]) -> None:
+        """Remembers up to which numbers, by outbound SPI, a claimer may send."""
         record = self._records.get(client)
-        if record is None:
-            return
-        claimed = {claim.outbound_spi: claim.ceiling for claim in claims}
-        keys = tuple(
-            msgspec.structs.replace(key, ceiling=max(key.ceiling, claimed.get(key.outbound_spi, 0)))
-            for key in record.keys
-        )
-        self._records[client] = msgspec.structs.replace(record, keys=keys)
+        if record is not None:
+            self._records[client] = record.with_ceilings(ceilings)
 
     def _link(self, record: ClientRecord) -> None:
         self._records[record.client] = record

@@ -1,0 +1,362 @@
+"""The owner's side of replication: every change to every replica, until acknowledged.
+
+A record travels whole; only its latest version is ever under way to a replica, so that the work waiting is
+bounded by the number of records. Lanes are granted with the first copy of a key that a replica gets, and
+repeated with every later one, always the same: the receiver accepts them once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from gossipsa.identifiers import ClientId, Epoch, GatewayName, Holder
+from gossipsa.ipsec.lanes import SHARED_FIRST, NumberRange
+from gossipsa.ipsec.security_association import ClientState, SaCounters
+from gossipsa.replication.lane_ledger import LaneLedger
+from gossipsa.replication.messages import (
+    CLIENTS_A_MESSAGE_MAX,
+    AcknowledgeRecords,
+    CounterUpdate,
+    DropRecords,
+    LaneGrant,
+    PutRecords,
+    RecordCopy,
+    RecordVersion,
+    UpdateCounters,
+)
+from gossipsa.replication.record import ClientRecord, KeyNumbers
+from gossipsa.replication.store import key_ids
+from gossipsa.settings import ReplicationSettings
+
+CREATOR_CEILING = SHARED_FIRST - 1
+"""Highest number of a key's creator (rule R1)."""
+
+_RECORDS_A_FRAME_MAX = 64
+_DROPS_MAX = 100_000
+
+ReplicationMessage = PutRecords | DropRecords | UpdateCounters
+Outbox = list[tuple[GatewayName, ReplicationMessage]]
+
+
+class _Copy:
+    """What one replica has of one record."""
+
+    __slots__ = ("acknowledged", "grants", "sent", "sent_ns")
+
+    def __init__(self) -> None:
+        self.acknowledged = 0
+        self.sent = 0
+        self.sent_ns = 0
+        self.grants: dict[int, int] = {}
+
+
+class OwnedRecord:
+    """A record that this gateway owns, and where its copies are."""
+
+    __slots__ = ("copies", "former", "in_use", "record")
+
+    def __init__(self, record: ClientRecord) -> None:
+        self.record = record
+        self.copies: dict[Holder, _Copy] = {}
+        self.former: dict[GatewayName, None] = {}
+        """Gateways that owned or kept it before, and may not know who owns it now."""
+        self.in_use: dict[int, NumberRange] = {}
+        """By outbound SPI, numbers in the shared region that we may have sent."""
+
+    def acknowledged_by(self) -> tuple[Holder, ...]:
+        return tuple(
+            holder for holder, copy in self.copies.items() if copy.acknowledged == self.record.sequence
+        )
+
+
+class Replicator:
+    """All records that this gateway owns. Pure: what must be sent is collected by `flush`."""
+
+    def __init__(self, *, me: Holder, settings: ReplicationSettings, ledger: LaneLedger) -> None:
+        self._me = me
+        self._settings = settings
+        self._ledger = ledger
+        self._owned: dict[ClientId, OwnedRecord] = {}
+        self._replicas: tuple[Holder, ...] = ()
+        # Per replica: records that it has not acknowledged, in the order in which they changed.
+        self._dirty: dict[Holder, dict[ClientId, None]] = {}
+        self._under_way: dict[Holder, dict[ClientId, None]] = {}
+        self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
+        self._drops_due_ns: int | None = None
+        self._counters: dict[ClientId, None] = {}
+
+    def __contains__(self, client: object) -> bool:
+        return client in self._owned
+
+    def __len__(self) -> int:
+        return len(self._owned)
+
+    def get(self, client: ClientId) -> OwnedRecord | None:
+        return self._owned.get(client)
+
+    def owned(self) -> Iterator[OwnedRecord]:
+        return iter(self._owned.values())
+
+    @property
+    def replicas(self) -> tuple[Holder, ...]:
+        """Where new records go, in takers' order."""
+        return self._replicas
+
+    def create(self, client: ClientId, state: ClientState) -> OwnedRecord:
+        """A client that connected to our own IKE daemon: epoch 1, all lanes ours."""
+        record = ClientRecord(
+            client=client,
+            owner=self._me.gateway,
+            epoch=Epoch(1, self._me.boot),
+            sequence=1,
+            state=state,
+            keys=(),
+            replicas=self._replicas,
+        )
+        return self.own(self._with_keys(record, state))
+
+    def own(self, record: ClientRecord, *, former: Iterable[GatewayName] = ()) -> OwnedRecord:
+        """Starts to own a record as it stands: `owner` and `epoch` are ours already."""
+        owned = OwnedRecord(msgspec.structs.replace(record, replicas=self._replicas))
+        for name in former:
+            if name != self._me.gateway:
+                owned.former[name] = None
+        self._owned[record.client] = owned
+        for holder in self._replicas:
+            owned.copies[holder] = _Copy()
+        self._touch(owned)
+        return owned
+
+    def change(self, client: ClientId, state: ClientState) -> OwnedRecord | None:
+        """New state of an owned client; None if it is not owned, or nothing changed."""
+        owned = self._owned.get(client)
+        if owned is None or owned.record.state == state:
+            return None
+        before = set(key_ids(owned.record))
+        record = self._with_keys(msgspec.structs.replace(owned.record, state=state), state)
+        for key in sorted(before - set(key_ids(record))):
+            self._ledger.burn(key)
+        spis = {child.outbound_spi for child in state.children}
+        owned.in_use = {spi: numbers for spi, numbers in owned.in_use.items() if spi in spis}
+        self._bump(owned, record.with_counters(()))
+        return owned
+
+    def raise_ceiling(self, client: ClientId, outbound_spi: int, numbers: NumberRange) -> None:
+        """Announces that numbers up to `numbers.last` may be sent; usable once acknowledged (rule R3)."""
+        owned = self._owned[client]
+        owned.in_use[outbound_spi] = numbers
+        self._bump(owned, owned.record.with_ceilings({outbound_spi: numbers.last}))
+
+    def disown(self, client: ClientId, *, tell_replicas: bool) -> ClientRecord | None:
+        """Stops owning. Lanes are burnt.
+
+        Args:
+            tell_replicas: the client is gone for good, so replicas must drop their copies.
+        """
+        owned = self._owned.pop(client, None)
+        if owned is None:
+            return None
+        for key in key_ids(owned.record):
+            self._ledger.burn(key)
+        for waiting in (*self._dirty.values(), *self._under_way.values()):
+            waiting.pop(client, None)
+        self._counters.pop(client, None)
+        if tell_replicas:
+            for holder in owned.copies:
+                self._drop_at(holder.gateway, owned.record)
+        return owned.record
+
+    def place(self, replicas: Sequence[Holder], *, alive: Iterable[Holder]) -> bool:
+        """Sets where copies belong. New replicas are added before old ones that live are removed (rule R6).
+
+        Returns:
+            True if anything changed.
+        """
+        wanted = tuple(replicas)
+        live = set(alive)
+        if wanted == self._replicas and live.issuperset(self._dirty):
+            return False
+        self._replicas = wanted
+        for owned in self._owned.values():
+            self._place_one(owned, live)
+        for holder in [holder for holder in self._dirty if holder not in live]:
+            self._dirty.pop(holder)
+            self._under_way.pop(holder, None)
+        return True
+
+    def update_counters(self, client: ClientId, counters: tuple[SaCounters, ...]) -> None:
+        """New sequence numbers of an owned client: cheap, unacknowledged."""
+        owned = self._owned.get(client)
+        if owned is not None:
+            record = owned.record.with_counters(counters)
+            if record.counters != owned.record.counters:
+                owned.record = record
+                self._counters[client] = None
+
+    def hear_acknowledgement(self, sender: Holder, message: AcknowledgeRecords) -> list[ClientId]:
+        """Returns the clients of which `sender` has the latest version now."""
+        complete = []
+        for version in message.versions:
+            drops = self._drops.get(sender.gateway)
+            if drops is not None and drops.pop(version.client, None) is not None and not drops:
+                del self._drops[sender.gateway]
+            owned = self._owned.get(version.client)
+            if owned is None or owned.record.epoch != version.epoch:
+                continue
+            copy = owned.copies.get(sender)
+            if copy is None:
+                continue
+            copy.acknowledged = max(copy.acknowledged, version.sequence)
+            self._under_way.get(sender, {}).pop(version.client, None)
+            if copy.acknowledged == owned.record.sequence:
+                self._dirty.get(sender, {}).pop(version.client, None)
+                complete.append(version.client)
+                self._remove_superfluous(owned)
+        return complete
+
+    def flush(self, *, now_ns: int) -> Outbox:
+        """Everything that is due to be sent."""
+        out: Outbox = []
+        for holder, dirty in self._dirty.items():
+            self._flush_records(holder, dirty, out, now_ns)
+        if self._counters:
+            self._flush_counters(out)
+        if self._drops and (self._drops_due_ns is None or now_ns >= self._drops_due_ns):
+            for name, drops in self._drops.items():
+                versions = tuple(drops.values())[:CLIENTS_A_MESSAGE_MAX]
+                out.append((name, DropRecords(versions=versions)))
+            self._drops_due_ns = now_ns + 2 * self._settings.resend_interval_ns
+        elif not self._drops:
+            self._drops_due_ns = None
+        return out
+
+    def next_deadline_ns(self) -> int | None:
+        """When something unacknowledged must be sent again."""
+        due = [
+            self._owned[client].copies[holder].sent_ns + self._settings.resend_interval_ns
+            for holder, under_way in self._under_way.items()
+            for client in list(under_way)[:1]
+        ]
+        if self._drops_due_ns is not None:
+            due.append(self._drops_due_ns)
+        return min(due, default=None)
+
+    def forget_drops(self, gateway: GatewayName) -> None:
+        """A gateway failed or restarted: what it kept is gone with it."""
+        self._drops.pop(gateway, None)
+
+    def _with_keys(self, record: ClientRecord, state: ClientState) -> ClientRecord:
+        """Keys that the record did not have are ours: our IKE daemon negotiated them."""
+        known = {key.outbound_spi: key for key in record.keys}
+        keys = []
+        for child in state.children:
+            key = known.get(child.outbound_spi)
+            if key is None:
+                key = KeyNumbers(outbound_spi=child.outbound_spi, creator=self._me, ceiling=CREATOR_CEILING)
+                self._ledger.create((record.client, child.outbound_spi, self._me))
+            keys.append(key)
+        return msgspec.structs.replace(record, keys=tuple(keys))
+
+    def _bump(self, owned: OwnedRecord, record: ClientRecord) -> None:
+        owned.record = msgspec.structs.replace(record, sequence=owned.record.sequence + 1)
+        self._touch(owned)
+
+    def _touch(self, owned: OwnedRecord) -> None:
+        client = owned.record.client
+        for holder in owned.copies:
+            self._dirty.setdefault(holder, {})[client] = None
+
+    def _place_one(self, owned: OwnedRecord, live: set[Holder]) -> None:
+        for holder in [holder for holder in owned.copies if holder not in live]:
+            del owned.copies[holder]
+            owned.former[holder.gateway] = None
+            for waiting in (self._dirty, self._under_way):
+                waiting.get(holder, {}).pop(owned.record.client, None)
+        for holder in self._replicas:
+            owned.copies.setdefault(holder, _Copy())
+        stay = tuple(holder for holder in owned.copies if holder not in self._replicas)
+        replicas = self._replicas + stay
+        if owned.record.replicas != replicas:
+            self._bump(owned, msgspec.structs.replace(owned.record, replicas=replicas))
+        else:
+            for holder, copy in owned.copies.items():
+                if copy.acknowledged < owned.record.sequence:
+                    self._dirty.setdefault(holder, {})[owned.record.client] = None
+
+    def _remove_superfluous(self, owned: OwnedRecord) -> None:
+        sequence = owned.record.sequence
+        if len(owned.copies) <= len(self._replicas) or any(
+            owned.copies[holder].acknowledged < sequence
+            for holder in self._replicas
+            if holder in owned.copies
+        ):
+            return
+        for holder in [holder for holder in owned.copies if holder not in self._replicas]:
+            del owned.copies[holder]
+            for waiting in (self._dirty, self._under_way):
+                waiting.get(holder, {}).pop(owned.record.client, None)
+            self._drop_at(holder.gateway, owned.record)
+        self._bump(owned, msgspec.structs.replace(owned.record, replicas=self._replicas))
+
+    def _drop_at(self, gateway: GatewayName, record: ClientRecord) -> None:
+        drops = self._drops.setdefault(gateway, {})
+        if len(drops) < _DROPS_MAX:
+            drops[record.client] = RecordVersion(
+                client=record.client, epoch=record.epoch, sequence=record.sequence
+            )
+        self._drops_due_ns = None
+
+    def _flush_records(self, holder: Holder, dirty: dict[ClientId, None], out: Outbox, now_ns: int) -> None:
+        under_way = self._under_way.setdefault(holder, {})
+        resend_before_ns = now_ns - self._settings.resend_interval_ns
+        due = []
+        room = self._settings.unacknowledged_records_max - len(under_way)
+        for client in dirty:
+            owned = self._owned[client]
+            copy = owned.copies[holder]
+            if client in under_way:
+                if copy.sent == owned.record.sequence and copy.sent_ns > resend_before_ns:
+                    continue
+            elif room <= 0:
+                break
+            else:
+                room -= 1
+            due.append((owned, copy))
+        for start in range(0, len(due), _RECORDS_A_FRAME_MAX):
+            part = due[start : start + _RECORDS_A_FRAME_MAX]
+            out.append((holder.gateway, PutRecords(copies=tuple(self._copy(*pair) for pair in part))))
+        for owned, copy in due:
+            copy.sent = owned.record.sequence
+            copy.sent_ns = now_ns
+            under_way.pop(owned.record.client, None)
+            under_way[owned.record.client] = None
+
+    def _copy(self, owned: OwnedRecord, copy: _Copy) -> RecordCopy:
+        record = owned.record
+        grants = []
+        for key in record.keys:
+            if key.outbound_spi not in copy.grants:
+                copy.grants[key.outbound_spi] = self._ledger.give(
+                    (record.client, key.outbound_spi, key.creator),
+                    in_use=owned.in_use.get(key.outbound_spi),
+                )
+            lanes = copy.grants[key.outbound_spi]
+            if lanes:
+                grants.append(LaneGrant(outbound_spi=key.outbound_spi, lanes=lanes))
+        return RecordCopy(record=record, grants=tuple(grants))
+
+    def _flush_counters(self, out: Outbox) -> None:
+        updates: dict[GatewayName, list[CounterUpdate]] = {}
+        for client in self._counters:
+            owned = self._owned[client]
+            update = CounterUpdate(client=client, epoch=owned.record.epoch, counters=owned.record.counters)
+            for holder, copy in owned.copies.items():
+                if copy.acknowledged:
+                    updates.setdefault(holder.gateway, []).append(update)
+        self._counters.clear()
+        for name, waiting in updates.items():
+            for start in range(0, len(waiting), CLIENTS_A_MESSAGE_MAX):
+                part = tuple(waiting[start : start + CLIENTS_A_MESSAGE_MAX])
+                out.append((name, UpdateCounters(updates=part)))

@@ -1,0 +1,643 @@
+"""Takes over the clients of dead gateways: drives the table of `states.py` for each of them.
+
+The client is the witness that decides: until it answers under its own keys, nothing of ours serves it, and
+the record stays a copy of the dead owner's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from gossipsa.effects import ActivateClient, InstallClient, OutboundNumbers, RemoveClient, SendIke
+from gossipsa.errors import CallerError
+from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, Holder, IpAddress
+from gossipsa.ikev2.errors import IkeMessageError
+from gossipsa.ikev2.message import peek_header
+from gossipsa.ipsec.lanes import NumberRange
+from gossipsa.ipsec.security_association import ClientState, IkeSpis
+from gossipsa.outbox import Outbox
+from gossipsa.replication.lane_ledger import LaneLedger
+from gossipsa.replication.messages import CLIENTS_A_MESSAGE_MAX, RecordVersion
+from gossipsa.replication.record import ClientRecord
+from gossipsa.replication.replicator import Replicator
+from gossipsa.replication.store import RecordStore
+from gossipsa.settings import GatewaySettings
+from gossipsa.takeover.liveness import IkeLiveness, IkeVerdict
+from gossipsa.takeover.messages import (
+    AnswerClaims,
+    CeilingClaim,
+    Claim,
+    ClaimAnswer,
+    ClientClaim,
+    EndClaims,
+    Verdict,
+)
+from gossipsa.takeover.peers import Peers
+from gossipsa.takeover.redirect import Redirect, local_endpoint
+from gossipsa.takeover.states import PAST_CLAIM, TRANSITIONS, Event, State
+from gossipsa.timers import Timers
+
+_MS = 1_000_000
+_TURN_MARGIN_NS = 250 * _MS
+_TURN_JITTER_NS = 50 * _MS
+_SENDINGS_WITH_SLOT = 3
+
+
+class _Attempt:
+    """The takeover of one client."""
+
+    __slots__ = (
+        "asked",
+        "client",
+        "epoch",
+        "held_until_ns",
+        "installed",
+        "over",
+        "owner",
+        "promised",
+        "ranges",
+        "redirect",
+        "released",
+        "rival",
+        "sendings",
+        "spis",
+        "state",
+    )
+
+    def __init__(self, record: ClientRecord, *, state: State) -> None:
+        self.client = record.client
+        self.owner = record.owner
+        self.state = state
+        self.epoch = record.epoch
+        self.promised = record.epoch
+        self.rival: GatewayName | None = None
+        self.released = False
+        self.over = False
+        self.asked: dict[GatewayName, None] = {}
+        self.ranges: dict[int, NumberRange] = {}
+        self.redirect: Redirect | None = None
+        self.installed: ClientState | None = None
+        self.spis: IkeSpis | None = None
+        self.sendings = 0
+        self.held_until_ns: int | None = None
+
+    @property
+    def has_slot(self) -> bool:
+        """True while it counts against the clients moved at once; one that keeps silent stops to count."""
+        return self.state is State.INSTALLING or (
+            self.state is State.REDIRECTING and self.sendings <= _SENDINGS_WITH_SLOT
+        )
+
+
+class _DeadGateway:
+    __slots__ = ("begun", "failed", "liveness", "vetoed")
+
+    def __init__(self, liveness: IkeLiveness) -> None:
+        self.liveness = liveness
+        self.failed = False
+        self.begun = False
+        self.vetoed = False
+
+
+class Coordinator:
+    """All takeovers of this gateway, and its part in those of others."""
+
+    def __init__(
+        self,
+        *,
+        me: Holder,
+        settings: GatewaySettings,
+        peers: Peers,
+        store: RecordStore,
+        replicator: Replicator,
+        ledger: LaneLedger,
+        outbox: Outbox,
+        random: Random,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._me = me
+        self._gateway_settings = settings
+        self._settings = settings.takeover
+        self._peers = peers
+        self._store = store
+        self._replicator = replicator
+        self._ledger = ledger
+        self._outbox = outbox
+        self._random = random
+        self._entropy = entropy
+        self._attempts: dict[ClientId, _Attempt] = {}
+        self._by_spis: dict[IkeSpis, ClientId] = {}
+        self._queue: dict[ClientId, None] = {}
+        self._slots = 0
+        self._timers: Timers[ClientId] = Timers()
+        self._gateways: dict[GatewayName, _DeadGateway] = {}
+        self._claims: dict[tuple[GatewayName, GatewayName], list[ClientClaim]] = {}
+        self._ended: dict[GatewayName, list[RecordVersion]] = {}
+
+    # What the composition asks
+
+    def state_of(self, client: ClientId) -> State | None:
+        attempt = self._attempts.get(client)
+        return attempt.state if attempt else None
+
+    def next_deadline_ns(self, *, now_ns: int) -> int | None:
+        deadlines = [
+            dead.liveness.next_deadline_ns(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
+            for name, dead in self._gateways.items()
+            if not dead.begun
+        ]
+        timer_ns = self._timers.next_deadline_ns()
+        if timer_ns is not None:
+            deadlines.append(timer_ns)
+        return min(deadlines, default=None)
+
+    # Membership
+
+    def gateway_suspected(self, name: GatewayName, *, now_ns: int) -> None:
+        """Asks its IKE daemon, if any client may have to be taken over."""
+        if name not in self._gateways and self._store.of_owner(name):
+            self._watch(name)
+            self.tick(now_ns=now_ns)
+
+    def gateway_failed(self, name: GatewayName, *, now_ns: int) -> None:
+        for attempt in self._with(rival=name):
+            self._fire(attempt, Event.RIVAL_ENDED, now_ns)
+        for attempt in tuple(self._attempts.values()):
+            self._stop_waiting_for(attempt, name, now_ns)
+        if name not in self._gateways:
+            self._watch(name)
+        self._gateways[name].failed = True
+        self.tick(now_ns=now_ns)
+
+    def gateway_alive(self, name: GatewayName, *, now_ns: int) -> None:
+        self._gateways.pop(name, None)
+        for attempt in tuple(self._attempts.values()):
+            if attempt.owner == name and not attempt.released:
+                self._fire(attempt, Event.OWNER_ALIVE, now_ns)
+
+    def gateway_restarted(self, name: GatewayName, *, now_ns: int) -> None:
+        """A new boot: whatever it was taking over, it forgot."""
+        for attempt in self._with(rival=name):
+            self._fire(attempt, Event.RIVAL_ENDED, now_ns)
+
+    def ike_answered(self, name: GatewayName, *, now_ns: int) -> None:
+        dead = self._gateways.get(name)
+        if dead is not None:
+            dead.liveness.hear_answer(now_ns=now_ns)
+            self.tick(now_ns=now_ns)
+
+    # Time
+
+    def tick(self, *, now_ns: int) -> None:
+        """Whatever is due. Never fails for being called early."""
+        for name, dead in tuple(self._gateways.items()):
+            if dead.begun:
+                continue
+            for probe in dead.liveness.tick(now_ns=now_ns):
+                self._outbox.do(probe)
+            if dead.failed:
+                self._judge(name, dead, now_ns)
+        for client in self._timers.pop_due(now_ns):
+            attempt = self._attempts.get(client)
+            if attempt is not None:
+                self._deadline(attempt, now_ns)
+
+    def finish(self, *, now_ns: int) -> None:
+        """Ends a run of the core: hands out slots, and sends what was collected."""
+        while self._queue and self._slots < self._settings.installs_at_once_max:
+            client = next(iter(self._queue))
+            self._fire(self._attempts[client], Event.SLOT_FREE, now_ns)
+        for (to, owner), claims in self._claims.items():
+            for start in range(0, len(claims), CLIENTS_A_MESSAGE_MAX):
+                part = tuple(claims[start : start + CLIENTS_A_MESSAGE_MAX])
+                self._outbox.send(to, Claim(owner=owner, claims=part))
+        self._claims.clear()
+        for to, versions in self._ended.items():
+            for start in range(0, len(versions), CLIENTS_A_MESSAGE_MAX):
+                self._outbox.send(
+                    to, EndClaims(versions=tuple(versions[start : start + CLIENTS_A_MESSAGE_MAX]))
+                )
+        self._ended.clear()
+
+    # Messages of other gateways
+
+    def hear_claim(self, sender: Holder, message: Claim, *, now_ns: int) -> None:
+        answers = tuple(self._answer(sender, claim, now_ns) for claim in message.claims)
+        self._outbox.send(sender.gateway, AnswerClaims(answers=answers))
+
+    def hear_answers(self, sender: Holder, message: AnswerClaims, *, now_ns: int) -> None:
+        for answer in message.answers:
+            attempt = self._attempts.get(answer.client)
+            if attempt is None or attempt.state is not State.CLAIMING or attempt.epoch != answer.claimed:
+                continue
+            if answer.verdict is Verdict.GRANTED:
+                self._stop_waiting_for(attempt, sender.gateway, now_ns)
+            elif answer.verdict is Verdict.OWNER_ALIVE:
+                self._fire(attempt, Event.CLAIM_DEFERRED, now_ns)
+            else:
+                attempt.promised = max(attempt.promised, answer.known)
+                attempt.rival = sender.gateway
+                self._fire(attempt, Event.OUTBID, now_ns)
+
+    def hear_end(self, sender: Holder, message: EndClaims, *, now_ns: int) -> None:
+        for version in message.versions:
+            attempt = self._attempts.get(version.client)
+            if attempt is not None and attempt.rival == sender.gateway:
+                self._fire(attempt, Event.RIVAL_ENDED, now_ns)
+
+    def hear_release(self, sender: Holder, versions: tuple[RecordVersion, ...], *, now_ns: int) -> None:
+        """A gateway that started anew holds nothing of these clients: no verdict of death is needed."""
+        for version in versions:
+            record = self._store.get(version.client)
+            if record is None or record.owner != sender.gateway or record.epoch > version.epoch:
+                continue
+            attempt = self._attempts.get(version.client)
+            if attempt is None:
+                attempt = self._begin(record, now_ns)
+            attempt.released = True
+
+    def superseded(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> None:
+        """Somebody owns the client under `epoch`: a takeover that was not answered yet ends."""
+        attempt = self._attempts.get(client)
+        if attempt is not None and (epoch > attempt.epoch or attempt.state is not State.ACTIVATING):
+            attempt.over = True
+            self._fire(attempt, Event.SUPERSEDED, now_ns)
+
+    # Results of effects
+
+    def installed(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> None:
+        self._result(client, epoch, Event.INSTALLED, now_ns)
+
+    def activated(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> None:
+        self._result(client, epoch, Event.ACTIVATED, now_ns)
+
+    def removed(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> None:
+        self._result(client, epoch, Event.REMOVED, now_ns)
+
+    def failed(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> bool:
+        """True if a takeover of ours failed."""
+        return self._result(client, epoch, Event.FAILED, now_ns)
+
+    def ike_received(self, source: Endpoint, data: bytes, *, now_ns: int) -> None:
+        """Perhaps a client's answer, or a word of a client that is held."""
+        try:
+            header = peek_header(data)
+        except IkeMessageError:
+            return
+        client = self._by_spis.get(IkeSpis(header.spi_i, header.spi_r))
+        attempt = self._attempts.get(client) if client is not None else None
+        if attempt is None:
+            return
+        if attempt.state in (State.HELD, State.YIELDED):
+            record = self._store.get(attempt.client)
+            if not header.is_response and record is not None:
+                self._fire(attempt, Event.CLIENT_SPOKE, now_ns)
+        elif attempt.redirect is not None and attempt.redirect.hear(data):
+            self._fire(attempt, Event.ANSWERED, now_ns)
+
+    # The table at work
+
+    def _fire(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+        before = attempt.state
+        after = TRANSITIONS[before].get(event)
+        if after is None:
+            return
+        had_slot = attempt.has_slot
+        attempt.state = after
+        self._slots += attempt.has_slot - had_slot
+        self._timers.cancel(attempt.client)
+        self._queue.pop(attempt.client, None)
+        match after:
+            case State.WAITING:
+                self._wait(attempt, event, now_ns)
+            case State.CLAIMING:
+                self._claim(attempt, now_ns)
+            case State.QUEUED:
+                self._queue[attempt.client] = None
+            case State.INSTALLING:
+                self._install(attempt, now_ns)
+            case State.REDIRECTING:
+                self._redirect(attempt, now_ns)
+            case State.ACTIVATING:
+                self._commit(attempt, now_ns)
+            case State.YIELDED:
+                self._timers.set(attempt.client, now_ns + self._settings.hold_retry_ns)
+            case State.REMOVING:
+                self._remove(attempt, before, event)
+            case State.HELD:
+                self._hold(attempt, event, now_ns)
+            case State.OURS:
+                self._forget(attempt)
+                if event is Event.FAILED:
+                    self._outbox.report("activation-failed", client=attempt.client)
+                else:
+                    self._outbox.report("client-activated", client=attempt.client, gateway=attempt.owner)
+            case State.OVER:
+                self._forget(attempt)
+
+    def _deadline(self, attempt: _Attempt, now_ns: int) -> None:
+        match attempt.state:
+            case State.WAITING:
+                self._fire(attempt, Event.TURN_CAME, now_ns)
+            case State.CLAIMING:
+                # Holders that do not answer are dropped, not awaited (rule R3).
+                self._outbox.report("claim-unanswered", client=attempt.client, count=len(attempt.asked))
+                self._fire(attempt, Event.CLAIM_WON, now_ns)
+            case State.REDIRECTING:
+                self._send_redirect(attempt, now_ns)
+            case State.YIELDED:
+                self._fire(attempt, Event.RETRY_DUE, now_ns)
+            case State.HELD:
+                if attempt.held_until_ns is not None and now_ns >= attempt.held_until_ns:
+                    self._outbox.report("client-given-up", client=attempt.client, gateway=attempt.owner)
+                    record = self._store.get(attempt.client)
+                    if record is not None:
+                        self._store.drop(record.client, record.epoch)
+                    self._forget(attempt)
+                else:
+                    self._fire(attempt, Event.RETRY_DUE, now_ns)
+            case _:
+                raise AssertionError(f"no deadline belongs to {attempt.state}")
+
+    def _wait(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+        attempt.rival = None
+        record = self._store.get(attempt.client)
+        if record is None:
+            self._forget(attempt)
+        elif event is Event.CLAIM_DEFERRED:
+            self._timers.set(attempt.client, now_ns + self._settings.claim_retry_ns)
+        else:
+            self._timers.set(attempt.client, now_ns + self._turn_ns(record))
+
+    def _turn_ns(self, record: ClientRecord) -> int:
+        """Nearer replicas that live go first (rule R4)."""
+        turn_ns = 0
+        for holder in record.replicas:
+            if holder == self._me:
+                break
+            if self._peers.is_live(holder.gateway) and self._peers.holder(holder.gateway) == holder:
+                jitter_ns = self._random.randrange(_TURN_JITTER_NS)
+                turn_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
+        return turn_ns
+
+    def _claim(self, attempt: _Attempt, now_ns: int) -> None:
+        record = self._store.get(attempt.client)
+        assert record is not None
+        attempt.epoch = Epoch(
+            max(record.epoch.counter, attempt.promised.counter, attempt.epoch.counter) + 1, self._me.boot
+        )
+        ranges = self._free_ranges(record)
+        if ranges is None:
+            self._outbox.report("no-lane", client=attempt.client, gateway=attempt.owner)
+            self._fire(attempt, Event.FAILED, now_ns)
+            return
+        attempt.ranges = ranges
+        attempt.asked = {
+            holder.gateway: None
+            for holder in record.replicas
+            if holder.gateway != self._me.gateway and self._peers.is_live(holder.gateway)
+        }
+        if not attempt.asked:
+            self._fire(attempt, Event.CLAIM_WON, now_ns)
+            return
+        claim = ClientClaim(
+            client=attempt.client,
+            epoch=attempt.epoch,
+            ceilings=tuple(
+                CeilingClaim(outbound_spi=spi, ceiling=numbers.last) for spi, numbers in ranges.items()
+            ),
+        )
+        longest_ns = 0
+        for name in attempt.asked:
+            self._claims.setdefault((name, attempt.owner), []).append(claim)
+            longest_ns = max(longest_ns, self._peers.round_trip_ns(name))
+        self._timers.set(attempt.client, now_ns + 2 * longest_ns + self._settings.claim_wait_ns)
+
+    def _free_ranges(self, record: ClientRecord) -> dict[int, NumberRange] | None:
+        """Numbers for every key, in our lanes, above all that anybody sent; None if a key has none."""
+        ranges = {}
+        for key in record.keys:
+            counters = record.counters_of(key.outbound_spi)
+            above = max(key.ceiling, counters.sent if counters else 0)
+            book = self._ledger.book((record.client, key.outbound_spi, key.creator))
+            numbers = book.first_range(above)
+            if numbers is None:
+                return None
+            ranges[key.outbound_spi] = numbers
+        return ranges
+
+    def _stop_waiting_for(self, attempt: _Attempt, name: GatewayName, now_ns: int) -> None:
+        if attempt.state is State.CLAIMING and name in attempt.asked:
+            del attempt.asked[name]
+            if not attempt.asked:
+                self._fire(attempt, Event.CLAIM_WON, now_ns)
+
+    def _own_address(self, state: ClientState) -> IpAddress | None:
+        version = state.ike_sa.remote.address.version
+        return next((own for own in self._gateway_settings.ike_addresses if own.version == version), None)
+
+    def _install(self, attempt: _Attempt, now_ns: int) -> None:
+        record = self._store.get(attempt.client)
+        assert record is not None
+        own = self._own_address(record.state)
+        try:
+            if own is None:
+                raise CallerError("no IKE address of the client's family here")
+            local = local_endpoint(record.state.ike_sa.remote, own, ike_port=self._gateway_settings.ike_port)
+            state = with_local(record.state, local)
+            attempt.redirect = Redirect(state, local=local, settings=self._settings, entropy=self._entropy)
+        except CallerError as error:
+            self._outbox.report("record-unusable", client=attempt.client, detail=str(error))
+            self._fire(attempt, Event.FAILED, now_ns)
+            return
+        numbers = []
+        for child in state.children:
+            counters = record.counters_of(child.outbound_spi)
+            mine = attempt.ranges[child.outbound_spi]
+            numbers.append(
+                OutboundNumbers(
+                    outbound_spi=child.outbound_spi,
+                    inbound_spi=child.inbound_spi,
+                    sent=mine.first - 1,
+                    packet_limit=mine.last,
+                    received=counters.received if counters else 0,
+                    window_bitmap=counters.window_bitmap if counters else (),
+                )
+            )
+        attempt.installed = state
+        attempt.sendings = 0
+        self._listen(attempt, state)
+        self._outbox.do(
+            InstallClient(client=attempt.client, epoch=attempt.epoch, state=state, numbers=tuple(numbers))
+        )
+
+    def _redirect(self, attempt: _Attempt, now_ns: int) -> None:
+        self._outbox.report("redirect-sent", client=attempt.client, gateway=attempt.owner)
+        self._send_redirect(attempt, now_ns)
+
+    def _send_redirect(self, attempt: _Attempt, now_ns: int) -> None:
+        redirect = attempt.redirect
+        assert redirect is not None
+        sending = redirect.next_sending()
+        if sending is None:
+            self._fire(attempt, Event.UNANSWERED, now_ns)
+            return
+        data, wait_ns = sending
+        had_slot = attempt.has_slot
+        attempt.sendings += 1
+        self._slots += attempt.has_slot - had_slot
+        self._outbox.do(SendIke(source=redirect.local, destination=redirect.remote, data=data))
+        self._timers.set(attempt.client, now_ns + wait_ns)
+
+    def _commit(self, attempt: _Attempt, now_ns: int) -> None:
+        """The client answered: it is ours from here on, whatever comes."""
+        record = self._store.take(attempt.client)
+        redirect = attempt.redirect
+        assert record is not None
+        assert redirect is not None
+        assert redirect.answered_message_id is not None
+        message_id = redirect.answered_message_id + 1
+        state = with_local(record.state, redirect.local, message_id_initiator=message_id)
+        taken = msgspec.structs.replace(
+            record, owner=self._me.gateway, epoch=attempt.epoch, sequence=1, state=state
+        ).with_ceilings({spi: numbers.last for spi, numbers in attempt.ranges.items()})
+        former = (record.owner, *(holder.gateway for holder in record.replicas))
+        owned = self._replicator.own(taken, former=former)
+        owned.in_use = dict(attempt.ranges)
+        self._outbox.report("client-moved", client=attempt.client, gateway=attempt.owner)
+        self._outbox.do(
+            ActivateClient(
+                client=attempt.client,
+                epoch=attempt.epoch,
+                state=state,
+                message_id_initiator=message_id,
+            )
+        )
+
+    def _remove(self, attempt: _Attempt, before: State, event: Event) -> None:
+        if event in (Event.UNANSWERED, Event.FAILED):
+            self._outbox.report("client-silent", client=attempt.client, gateway=attempt.owner)
+        if event is Event.OWNER_ALIVE:
+            attempt.over = True
+        if before is State.ACTIVATING:
+            self._replicator.disown(attempt.client, tell_replicas=False)
+        assert attempt.installed is not None
+        self._outbox.do(RemoveClient(client=attempt.client, epoch=attempt.epoch, state=attempt.installed))
+
+    def _hold(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+        record = self._store.get(attempt.client)
+        if attempt.over or record is None:
+            self._forget(attempt)
+            return
+        if attempt.held_until_ns is None:
+            attempt.held_until_ns = now_ns + self._settings.hold_ns
+        self._timers.set(attempt.client, min(now_ns + self._settings.hold_retry_ns, attempt.held_until_ns))
+        self._listen(attempt, record.state)
+        for holder in record.replicas:
+            if holder.gateway != self._me.gateway and self._peers.is_live(holder.gateway):
+                self._ended.setdefault(holder.gateway, []).append(
+                    RecordVersion(client=attempt.client, epoch=attempt.epoch, sequence=0)
+                )
+        if event is Event.REMOVED:
+            self._outbox.report("client-held", client=attempt.client, gateway=attempt.owner)
+
+    def _answer(self, sender: Holder, claim: ClientClaim, now_ns: int) -> ClaimAnswer:
+        verdict, known = self._judge_claim(sender, claim, now_ns)
+        return ClaimAnswer(client=claim.client, claimed=claim.epoch, verdict=verdict, known=known)
+
+    def _judge_claim(self, sender: Holder, claim: ClientClaim, now_ns: int) -> tuple[Verdict, Epoch]:
+        owned = self._replicator.get(claim.client)
+        if owned is not None:
+            return Verdict.OWNER_ALIVE, owned.record.epoch
+        record = self._store.get(claim.client)
+        if claim.epoch.boot != sender.boot:
+            self._outbox.report("claim-refused", gateway=sender.gateway, detail="epoch of another boot")
+            return Verdict.OUTBID, claim.epoch
+        if record is None:
+            return Verdict.GRANTED, claim.epoch
+        if record.epoch >= claim.epoch:
+            return Verdict.OUTBID, record.epoch
+        attempt = self._attempts.get(claim.client)
+        released = attempt is not None and attempt.released
+        if not released and self._peers.is_alive(record.owner) and record.owner != sender.gateway:
+            return Verdict.OWNER_ALIVE, record.epoch
+        if attempt is None:
+            attempt = self._attempts[claim.client] = _Attempt(record, state=State.WAITING)
+        elif attempt.state in PAST_CLAIM or (attempt.state is State.CLAIMING and attempt.epoch > claim.epoch):
+            return Verdict.OUTBID, attempt.epoch
+        elif attempt.promised > claim.epoch and attempt.rival not in (None, sender.gateway):
+            return Verdict.OUTBID, attempt.promised
+        attempt.promised = max(attempt.promised, claim.epoch)
+        attempt.rival = sender.gateway
+        self._store.raise_ceilings(
+            claim.client, {entry.outbound_spi: entry.ceiling for entry in claim.ceilings}
+        )
+        self._fire(attempt, Event.OUTBID, now_ns)
+        return Verdict.GRANTED, claim.epoch
+
+    def _watch(self, name: GatewayName) -> None:
+        liveness = IkeLiveness(name, self._peers.ike_addresses(name), settings=self._settings)
+        self._gateways[name] = _DeadGateway(liveness)
+
+    def _judge(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
+        records = self._store.of_owner(name)
+        if not records:
+            dead.begun = True
+            return
+        verdict = dead.liveness.verdict(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
+        if verdict is IkeVerdict.ANSWERS and not dead.vetoed:
+            dead.vetoed = True
+            self._outbox.report("takeover-vetoed", gateway=name, detail="its IKE daemon answers")
+        elif verdict is IkeVerdict.SILENT:
+            dead.begun = True
+            self._outbox.report("takeover-begun", gateway=name, count=len(records))
+            for record in records:
+                if record.client not in self._attempts:
+                    self._begin(record, now_ns)
+
+    def _begin(self, record: ClientRecord, now_ns: int) -> _Attempt:
+        attempt = self._attempts[record.client] = _Attempt(record, state=State.WAITING)
+        turn_ns = self._turn_ns(record)
+        if turn_ns:
+            self._timers.set(record.client, now_ns + turn_ns)
+        else:
+            self._fire(attempt, Event.TURN_CAME, now_ns)
+        return attempt
+
+    def _result(self, client: ClientId, epoch: Epoch, event: Event, now_ns: int) -> bool:
+        attempt = self._attempts.get(client)
+        if attempt is None or attempt.epoch != epoch:
+            return False
+        self._fire(attempt, event, now_ns)
+        return True
+
+    def _with(self, *, rival: GatewayName) -> tuple[_Attempt, ...]:
+        return tuple(attempt for attempt in self._attempts.values() if attempt.rival == rival)
+
+    def _forget(self, attempt: _Attempt) -> None:
+        self._attempts.pop(attempt.client, None)
+        self._timers.cancel(attempt.client)
+        self._queue.pop(attempt.client, None)
+        if attempt.spis is not None:
+            self._by_spis.pop(attempt.spis, None)
+
+    def _listen(self, attempt: _Attempt, state: ClientState) -> None:
+        """Lets what the client says on IKE find its way to the attempt."""
+        if attempt.spis is not None:
+            self._by_spis.pop(attempt.spis, None)
+        attempt.spis = state.ike_sa.spis
+        self._by_spis[attempt.spis] = attempt.client
+
+
+def with_local(
+    state: ClientState, local: Endpoint, *, message_id_initiator: int | None = None
+) -> ClientState:
+    """The state of a client as served from another address."""
+    ike_sas = tuple(msgspec.structs.replace(ike_sa, local=local) for ike_sa in state.ike_sas)
+    if message_id_initiator is not None:
+        current = msgspec.structs.replace(ike_sas[-1], message_id_initiator=message_id_initiator)
+        ike_sas = (*ike_sas[:-1], current)
+    return msgspec.structs.replace(state, ike_sas=ike_sas)

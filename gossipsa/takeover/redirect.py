@@ -1,0 +1,145 @@
+"""Telling a client that its gateway has moved: one INFORMATIONAL under the existing keys, and its answer.
+
+The request carries UPDATE_SA_ADDRESSES and COOKIE2 (RFC 4555 sections 4.2.1 and 4.2.5). A client that
+supports MOBIKE moves its IKE_SA and all CHILD_SAs to where the request came from, and echoes the cookie: an
+answer that does not was meant for a request of the dead gateway with the same message ID.
+
+Which message ID the client expects is known but for one: the dead gateway may have sent a request that it
+could not report. IDs are tried upward only, since a client takes an ID that goes back for an attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gossipsa.identifiers import Endpoint, IpAddress
+from gossipsa.ikev2.errors import IkeMessageError
+from gossipsa.ikev2.keymat import IkeKeys, derive_ike_keys
+from gossipsa.ikev2.message import Message, open_message, seal_message
+from gossipsa.ikev2.notify import Notify, cookie2, update_sa_addresses
+from gossipsa.ikev2.registry import ExchangeType, NotifyType
+from gossipsa.ipsec.security_association import ClientState, IkeSa
+from gossipsa.settings import TakeoverSettings
+
+COOKIE_BYTES = 16
+_NATT_PORT = 4500
+_IKE_PORT = 500
+_MESSAGE_IDS_MAX = 2
+
+
+def ike_keys_of(ike_sa: IkeSa) -> IkeKeys:
+    """The keys of an IKE_SA, from its nonces and secrets.
+
+    Raises:
+        CallerError: a transform or a length that cannot be.
+    """
+    return derive_ike_keys(
+        prf=ike_sa.prf,
+        encryption=ike_sa.encryption,
+        encryption_key_bits=ike_sa.encryption_key_bits,
+        integrity=ike_sa.integrity,
+        nonce_i=ike_sa.nonce_i,
+        nonce_r=ike_sa.nonce_r,
+        shared_secret=ike_sa.shared_secret,
+        spi_i=ike_sa.spis.initiator,
+        spi_r=ike_sa.spis.responder,
+        old_sk_d=ike_sa.old_sk_d,
+        old_prf=ike_sa.old_prf,
+    )
+
+
+def local_endpoint(remote: Endpoint, address: IpAddress, *, ike_port: int) -> Endpoint:
+    """Where a redirect comes from: the port that the client talks to (RFC 3947: 4500 once it floated)."""
+    return Endpoint(address, _IKE_PORT if remote.port == _IKE_PORT and ike_port == _NATT_PORT else ike_port)
+
+
+class Redirect:
+    """The exchange with one client: what to send when, and whether it was answered.
+
+    Args:
+        local: our own endpoint, the client's new gateway.
+        entropy: returns that many fresh random bytes, for IVs and the cookie.
+
+    Raises:
+        CallerError: keys cannot be derived from the record.
+    """
+
+    def __init__(
+        self,
+        state: ClientState,
+        *,
+        local: Endpoint,
+        settings: TakeoverSettings,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        ike_sa = state.ike_sa
+        self._ike_sa = ike_sa
+        self._keys = ike_keys_of(ike_sa)
+        self._settings = settings
+        self._entropy = entropy
+        self._cookie = entropy(COOKIE_BYTES)
+        self.local = local
+        self.remote = ike_sa.remote
+        self._message_id = ike_sa.message_id_initiator
+        self._sent_with_this_id = 0
+        self._ids_tried = 0
+        self._sendings = 0
+        self._data = b""
+        self.answered_message_id: int | None = None
+        """Message ID of the request that the client answered."""
+
+    def next_sending(self) -> tuple[bytes, int] | None:
+        """The bytes to send now and the time to wait for the answer; None if all was tried in vain."""
+        waits_ns = self._settings.redirect_retransmit_ns
+        if self._sendings >= len(waits_ns) or self.answered_message_id is not None:
+            return None
+        if not self._data:
+            self._begin()
+        elif (
+            self._sent_with_this_id >= self._settings.redirect_sendings_a_message_id
+            and self._ids_tried < _MESSAGE_IDS_MAX
+        ):
+            self._message_id += 1
+            self._begin()
+        self._sent_with_this_id += 1
+        self._sendings += 1
+        return self._data, waits_ns[self._sendings - 1]
+
+    def hear(self, data: bytes) -> bool:
+        """True if `data` is the client's answer. Whatever else it is, is ignored."""
+        try:
+            message = open_message(data, self._keys)
+        except IkeMessageError:
+            return False
+        ours = (
+            message.is_response
+            and message.exchange == ExchangeType.INFORMATIONAL
+            and message.is_initiator != self._ike_sa.we_initiated
+            and message.message_id == self._message_id
+            and self._sendings > 0
+        )
+        if not ours:
+            return False
+        for payload in message.payloads:
+            if isinstance(payload, Notify) and payload.type == NotifyType.COOKIE2:
+                if payload.data == self._cookie:
+                    self.answered_message_id = message.message_id
+                return self.answered_message_id is not None
+        # A cached answer to a request of the dead gateway: that ID is spent.
+        self._sent_with_this_id = self._settings.redirect_sendings_a_message_id
+        return False
+
+    def _begin(self) -> None:
+        """Makes the request for a message ID; retransmissions are the same bytes (RFC 7296 section 2.1)."""
+        self._ids_tried += 1
+        self._sent_with_this_id = 0
+        message = Message(
+            spi_i=self._ike_sa.spis.initiator,
+            spi_r=self._ike_sa.spis.responder,
+            exchange=ExchangeType.INFORMATIONAL,
+            is_initiator=self._ike_sa.we_initiated,
+            is_response=False,
+            message_id=self._message_id,
+            payloads=(update_sa_addresses(), cookie2(self._cookie)),
+        )
+        self._data = seal_message(message, self._keys, iv=self._entropy(self._keys.suite.iv_bytes))
