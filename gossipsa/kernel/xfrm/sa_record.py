@@ -45,6 +45,9 @@ _AUTHENTICATOR = struct.Struct(f"={ALGORITHM_NAME_BYTES}sII")
 _MINIMAL = struct.Struct("=56x16s4sB3x16s24xQ40xQ32xIHBxB7x")
 assert _MINIMAL.size == 224
 _ATTRIBUTE = struct.Struct("=HH")
+_ALGORITHMS = frozenset(
+    int(kind) for kind in (Attribute.ALG_AEAD, Attribute.ALG_AUTH_TRUNC, Attribute.ALG_CRYPT)
+)
 _REPLAY_ESN = int(Attribute.REPLAY_ESN_VAL)
 _REPLAY = int(Attribute.REPLAY_VAL)
 _LEGACY_WINDOW_PACKETS = 32
@@ -94,7 +97,7 @@ def ring_of_legacy_bitmap(bitmap: int, received: int) -> int:
 
 
 def decode_kernel_sa(buffer: Buffer, start: int, end: int) -> KernelSa | None:
-    """Decode a NEWSA message of a dump. None if it is not an ESP SA that we know how to describe.
+    """Decode a NEWSA message of a dump. None if it is not an ESP SA, or larval: waiting for its key.
 
     Args:
         start, end: offsets of the message's payload.
@@ -120,23 +123,28 @@ def decode_kernel_sa(buffer: Buffer, start: int, end: int) -> KernelSa | None:
             return None
         sent = received = 0
         words: tuple[int, ...] = ()
+        is_larval = True
         offset = start + _INFO_BYTES
         while offset < end:
             length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
             if not 4 <= length <= end - offset:
                 raise NetlinkFormatError("netlink attribute has a wrong length")
-            if kind == _REPLAY_ESN:
+            if kind in _ALGORITHMS:
+                is_larval = False
+            elif kind == _REPLAY_ESN:
                 replay = _decode_replay_esn(buffer, offset + 4, offset + length)
                 words = replay.words
                 sent = replay.sent_high << 32 | replay.sent_low
                 received = replay.received_high << 32 | replay.received_low
                 break
-            if kind == _REPLAY:
+            elif kind == _REPLAY:
                 sent, received, bitmap = ReplayStateField.layout.unpack_from(buffer, offset + 4)
                 words = (ring_of_legacy_bitmap(bitmap, received),)
                 # A larger window would follow in REPLAY_ESN_VAL.
                 break
             offset += (length + 3) & ~3
+        if is_larval:
+            return None
         return KernelSa(
             id=SaId(int.from_bytes(spi, "big"), _address(destination, family)),
             source=_address(source, family),
@@ -154,7 +162,7 @@ def decode_kernel_sa(buffer: Buffer, start: int, end: int) -> KernelSa | None:
 
 
 def decode_sa_record(buffer: Buffer, start: int, end: int) -> SaRecord | None:
-    """Decode a NEWSA message of a dump, all but the keys. None if it is not an ESP SA.
+    """Decode a NEWSA message of a dump, all but the keys. None if it is not an ESP SA, or larval.
 
     Raises:
         NetlinkFormatError: truncated or malformed.
@@ -186,6 +194,8 @@ def decode_sa_record(buffer: Buffer, start: int, end: int) -> SaRecord | None:
                     (direction,) = struct.unpack_from("=B", buffer, value)
     except struct.error as error:
         raise NetlinkFormatError("attribute of an SA is truncated") from error
+    if not algorithms:
+        return None
     return SaRecord(info, replay, tuple(algorithms), encapsulation, mark, direction)
 
 
