@@ -11,6 +11,11 @@ from gossipsa.swim.settings import SwimSettings
 _MS = 1_000_000
 
 
+def _check(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise ConfigurationError(f"{name} is {value}, but must be {lowest} to {highest}")
+
+
 class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How records are kept.
 
@@ -117,8 +122,3 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         versions = [address.version for address in self.ike_addresses]
         if not versions or len(set(versions)) != len(versions):
             raise ConfigurationError("ike_addresses needs one address of each family that clients use")
-
-
-def _check(name: str, value: int, lowest: int, highest: int) -> None:
-    if not lowest <= value <= highest:
-        raise ConfigurationError(f"{name} is {value}, but must be {lowest} to {highest}")
