@@ -27,9 +27,7 @@ def main() -> int:
     job = [sys.executable, "-m", "tests.lab.run", arguments.scenario, "--results", str(results)]
     done = kernel.run_job(job, results=results, directory=_REPOSITORY, timeout_s=arguments.timeout_s)
     print(done.console)
-    print(
-        f"exit status {done.exit_status}, {done.wall_s:.1f} s on the {done.kernel} kernel, findings in {results}"
-    )
+    print(f"exit status {done.exit_status} after {done.wall_s:.1f} s ({done.kernel}); findings: {results}")
     return done.exit_status
 
 

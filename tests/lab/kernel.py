@@ -222,6 +222,9 @@ def _init_script(
 {kernel_setup}
 mount -t tmpfs run /run && mkdir /run/netns
 ip link set lo up
+# Bursts of a whole lab on one processor are no reason to lose packets.
+echo 20000 > /proc/sys/net/core/netdev_max_backlog
+echo 33554432 > /proc/sys/net/core/rmem_max
 ( {job} ) </dev/null 2>&1
 echo $? > {status}/exit
 {"" if use_host else "poweroff -f"}

@@ -109,10 +109,8 @@ class Laboratory:
         }
         for node in self.nodes.values():
             node.start()
-        for node in self.nodes.values():
-            wait_until(
-                node.sees_all_members, timeout_s=60, what=f"gossipsa of {node.gateway.name} to see the mesh"
-            )
+        for name, node in self.nodes.items():
+            wait_until(node.sees_all_members, timeout_s=60, what=f"gossipsa of {name} to see the mesh")
         self.timeline.note("lab", "every gossipsa sees the others")
 
     def wait_replicated(self, *, copies: int, without: Sequence[str] = ()) -> None:
@@ -194,7 +192,7 @@ class Laboratory:
             return all(name in seen and seen[name].gateway_address != old for name in wanted)
 
         try:
-            wait_until(moved, timeout_s=timeout_s, what="the clients to move", interval_s=0.25)
+            wait_until(moved, timeout_s=timeout_s, what="the clients to move", interval_s=0.5)
         except TimeoutError:
             return False
         return True
