@@ -320,7 +320,7 @@ class ClientTable:
 
     def _free_id(self, spis: IkeSpis) -> ClientId:
         client = client_id_of(spis)
-        # SPIs are random. Should a pair come again while the client that began with it lives, they stay apart.
+        # SPIs are random. Should a pair come again while the client that began with it lives, both go on.
         while client in self._clients:
             client = ClientId(hashlib.blake2b(client).digest()[:CLIENT_ID_BYTES])
         return client
