@@ -15,6 +15,8 @@ from gossipsa.identifiers import BOOT_ID_BYTES, BootId, GatewayName
 METADATA_BYTES_MAX = 512
 MESSAGES_MAX = 256
 """Messages in one packet."""
+STATE_PARTS_MAX = 64
+"""Packets of one full state."""
 UPDATES_MAX = 8_192
 """Updates in one packet: a full state, as large as it may be configured."""
 INCARNATION_MAX = 1 << 62
@@ -114,15 +116,20 @@ class Heard(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw
 
 
 class StateRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=7):
-    """The updates of this packet are the full state of the sender, which asks for the receiver's."""
+    """Asks for the receiver's full state; that of the sender is in this packet, or begins in it."""
 
     sequence: Sequence32
 
 
 class StateReply(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=8):
-    """The updates of this packet are the full state of the sender."""
+    """The updates of this packet are the full state of the sender, or a part of it.
+
+    The parts need no order: claims may be taken in one by one.
+    """
 
     sequence: Sequence32
+    part: Annotated[int, Meta(ge=0, lt=STATE_PARTS_MAX)] = 0
+    parts: Annotated[int, Meta(ge=1, le=STATE_PARTS_MAX)] = 1
 
 
 Message = Ping | Ack | PingRequest | IndirectAck | Nack | Heard | StateRequest | StateReply

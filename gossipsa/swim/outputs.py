@@ -87,6 +87,7 @@ class UpdatesRefused:
 
     sender: GatewayName
     count: int
+    """0 if it was a request for our full state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from gossipsa.swim.settings import SwimSettings
 
 OUTSTANDING_MAX = 8_192
 """Sequences for which an answer is still recognised."""
+RESTARTS_MAX = 2
+"""Times that one probe starts again after stalls."""
 REQUESTERS_MAX = 16
 """Members for which one probe is made at once."""
 
@@ -35,6 +37,8 @@ class Probe:
     attempts: int = 0
     """Pings sent since it started, or started again."""
     next_step_ns: int = 0
+    restarts: int = 0
+    """How often it started again because we were stalled."""
     extended: bool = False
     """It was given a second run, because no relay was heard in the first."""
     relays: list[GatewayName] = field(default_factory=list)
@@ -174,8 +178,11 @@ class Prober:
     def restart(self, *, now_ns: int) -> None:
         """We were stalled: every probe under way starts again, since answers may wait unread."""
         for probe in self._probes.values():
-            probe.attempts = 0
-            probe.next_step_ns = now_ns
+            # Bounded: a host that is always late still has to find the dead.
+            if probe.restarts < RESTARTS_MAX:
+                probe.restarts += 1
+                probe.attempts = 0
+                probe.next_step_ns = now_ns
 
     def due(
         self, *, relays_for: Callable[[GatewayName], list[GatewayName]], now_ns: int

@@ -7,7 +7,7 @@ remembered is ever given up, and the cost does not grow with the number of the l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import GatewayName
@@ -19,14 +19,22 @@ from gossipsa.swim.settings import SwimSettings
 class _Call:
     due_ns: int
     wait_ns: int
+    parts: dict[int, None] = field(default_factory=dict)
+    """Parts of its state that have arrived."""
+    parts_count: int = 0
 
 
 class SeedCalls:
-    """Seeds that never answered: each is called again, at growing intervals, until it is known."""
+    """Seeds to be called, each again and again at growing intervals, until it answered or is known.
+
+    The first answer must be complete; the other seeds may then be known from it.
+    """
 
     def __init__(self, settings: SwimSettings) -> None:
         self._settings = settings
         self._calls: dict[GatewayName, _Call] = {}
+        self.joined = False
+        """True once the full state of somebody has arrived."""
 
     def add(self, seeds: Sequence[GatewayName], *, now_ns: int) -> None:
         """Call these, now.
@@ -46,16 +54,25 @@ class SeedCalls:
                 due_ns=now_ns + batch * self._settings.join_retry_ns, wait_ns=self._settings.join_retry_ns
             )
 
-    def answered(self, seed: GatewayName) -> None:
-        self._calls.pop(seed, None)
+    def answered(self, seed: GatewayName, *, part: int, parts: int) -> None:
+        """A part of a seed's state arrived."""
+        call = self._calls.get(seed)
+        if call is None:
+            return
+        if call.parts_count != parts:
+            call.parts, call.parts_count = {}, parts
+        call.parts[part] = None
+        if len(call.parts) == parts:
+            del self._calls[seed]
+            self.joined = True
 
     def next_deadline_ns(self) -> int | None:
         return min((call.due_ns for call in self._calls.values()), default=None)
 
     def due(self, *, known: Callable[[GatewayName], bool], now_ns: int) -> list[GatewayName]:
         """Seeds to call now. One that others told us of needs no call: it is in the table, dead or alive."""
-        for seed in tuple(self._calls):
-            if known(seed):
+        for seed, call in tuple(self._calls.items()):
+            if self.joined and not call.parts and known(seed):
                 del self._calls[seed]
         called = [name for name, call in self._calls.items() if now_ns >= call.due_ns]
         called = called[: self._settings.join_parallel]

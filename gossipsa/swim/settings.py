@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gossipsa.errors import ConfigurationError
-from gossipsa.swim.messages import UPDATES_MAX
+from gossipsa.swim.messages import STATE_PARTS_MAX, UPDATES_MAX
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000 * MILLISECOND_NS
@@ -32,7 +32,7 @@ class SwimSettings:
     """Time between the pings of one probe after the first repetition."""
     ack_wait_initial_ns: int = 100 * MILLISECOND_NS
     """Wait for the first answer of a gateway whose round-trip time was never measured."""
-    ack_wait_min_ns: int = 25 * MILLISECOND_NS
+    ack_wait_min_ns: int = 40 * MILLISECOND_NS
     """Least wait for an answer: what a healthy but busy host may take to schedule its daemon."""
     ack_wait_max_ns: int = 400 * MILLISECOND_NS
     """Longest wait for an answer, however slow the path was measured."""
@@ -63,6 +63,8 @@ class SwimSettings:
     encoded_bytes_max: int = 1_100
     """Largest packet that goes as a datagram, before sealing."""
 
+    state_datagrams_max: int = 8
+    """A full state that needs more datagrams than this goes over a stream."""
     exchange_interval_ns: int = 15 * SECOND_NS
     """Time between exchanges of the full state with a random member."""
     join_retry_ns: int = 150 * MILLISECOND_NS
@@ -114,6 +116,7 @@ class SwimSettings:
             "seeds_max",
             "reunion_burst",
             "goodbyes_max",
+            "state_datagrams_max",
             "queued_updates_max",
             "updates_per_second_max",
         ):
@@ -149,6 +152,10 @@ class SwimSettings:
         _require(
             self.join_retry_ns <= self.reunion_interval_ns,
             "join_retry_ns must not exceed reunion_interval_ns",
+        )
+        _require(
+            self.state_datagrams_max <= STATE_PARTS_MAX,
+            f"state_datagrams_max must not exceed {STATE_PARTS_MAX}",
         )
         _require(
             self.encoded_bytes_max >= 1_000,

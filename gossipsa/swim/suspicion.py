@@ -15,12 +15,13 @@ from gossipsa.swim.settings import SwimSettings
 class Suspicion:
     """The suspicion of one incarnation of one member, as one observer sees it."""
 
-    __slots__ = ("_hearers", "_settings", "_witnesses", "contradicted", "started_ns")
+    __slots__ = ("_hearers", "_postponed_ns", "_settings", "_witnesses", "contradicted", "started_ns")
 
     def __init__(self, *, witness: GatewayName, now_ns: int, settings: SwimSettings) -> None:
         self._settings = settings
         self._witnesses = {witness: None}
         self._hearers: dict[GatewayName, None] = {}
+        self._postponed_ns = 0
         self.started_ns = now_ns
         self.contradicted = False
         """True once the witnesses were told that the suspect answered us."""
@@ -43,8 +44,9 @@ class Suspicion:
             self._hearers[hearer] = None
 
     def postpone(self, late_ns: int) -> None:
-        """Give back the time during which we ourselves were stalled."""
-        self.started_ns += late_ns
+        """Give back the time during which we ourselves were stalled, up to one maximal timeout in all."""
+        given_ns = min(late_ns, self._settings.suspicion_max_ns - self._postponed_ns)
+        self._postponed_ns += given_ns
 
     def deadline_ns(self, *, others: int) -> int:
         """When the verdict falls.
@@ -52,7 +54,7 @@ class Suspicion:
         Args:
             others: live members that are not suspected themselves, ourselves included, the suspect not.
         """
-        return self.started_ns + self._timeout_ns(others)
+        return self.started_ns + self._postponed_ns + self._timeout_ns(others)
 
     def _timeout_ns(self, others: int) -> int:
         minimum_ns, maximum_ns = self._settings.suspicion_min_ns, self._settings.suspicion_max_ns

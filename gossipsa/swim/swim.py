@@ -81,7 +81,7 @@ class Swim:
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
         self._news = PiggybackQueue(settings)
-        self._outbox = Outbox(boot, encoded_bytes_max=settings.encoded_bytes_max)
+        self._outbox = Outbox(boot, settings)
         self._seeds = SeedCalls(settings)
         self._reunion = ReunionBeat(settings, random)
         self._probe_ring = ShuffledRing(random)
@@ -115,6 +115,11 @@ class Swim:
         """0 if we are well; up to `health_max` if we were stalled or seem cut off."""
         return self._health.score
 
+    @property
+    def joined(self) -> bool:
+        """True once the full state of another member has arrived."""
+        return self._seeds.joined
+
     def member(self, name: GatewayName) -> MemberView | None:
         member = self._table.get(name)
         return None if member is None else member.view()
@@ -139,7 +144,7 @@ class Swim:
                 self._events.append(NameClash(boot=packet.boot))
             return self._end()
         # The state that a newcomer asked for is known to the others already.
-        quiet = not len(self._table) and any(isinstance(message, StateReply) for message in packet.messages)
+        quiet = not self._seeds.joined and any(isinstance(message, StateReply) for message in packet.messages)
         self._take_in(packet.updates, sender, quiet=quiet)
         self._note_sender(sender, packet)
         for message in packet.messages:
@@ -243,7 +248,8 @@ class Swim:
         if gossiping:
             self._news.end_round(peers=peers)
             self._gossip_ns = self._now_ns + self._settings.gossip_interval_ns
-        self._scheduled_ns = self.next_deadline_ns()
+        # What was due in the past became due only now: no reason to think that we were late.
+        self._scheduled_ns = max(self._now_ns, self.next_deadline_ns())
         events, self._events = self._events, []
         return (*events, *sends)
 
@@ -265,6 +271,8 @@ class Swim:
             if update.member == self._name:
                 self._answer_claim(update, sender)
                 continue
+            if self._discredited(update, sender):
+                continue
             ruling = self._table.rule(update)
             if ruling is Ruling.ACCEPT:
                 self._accept(update, sender, quiet=quiet)
@@ -278,6 +286,16 @@ class Swim:
                 refused += 1
         if refused:
             self._events.append(UpdatesRefused(sender=sender, count=refused))
+
+    def _discredited(self, update: Update, sender: GatewayName) -> bool:
+        """A member that failed is no witness: it may hear nobody, and believe that everybody is silent."""
+        if update.state is MemberState.SUSPECT:
+            return self._failed(sender) or self._failed(update.witness)
+        return update.state is MemberState.FAILED and self._failed(sender)
+
+    def _failed(self, name: GatewayName) -> bool:
+        member = self._table.get(name)
+        return member is not None and member.state is MemberState.FAILED
 
     def _answer_claim(self, claim: Update, sender: GatewayName) -> None:
         if self._own.answer(claim, now_ns=self._now_ns):
@@ -411,7 +429,7 @@ class Swim:
             case StateRequest():
                 self._handle_state_request(sender, message)
             case StateReply():
-                self._seeds.answered(sender)
+                self._seeds.answered(sender, part=message.part, parts=message.parts)
 
     def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
         answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
@@ -428,7 +446,7 @@ class Swim:
             self._outbox.post(sender, IndirectAck(sequence=request.sequence, boot=self._boot))
             return
         target = self._table.get(request.target)
-        if target is None or not target.state.live:
+        if target is None or not target.state.live or self._own.left:
             self._outbox.post(sender, Nack(sequence=request.sequence))
             return
         posts = self._prober.relay(
@@ -464,7 +482,7 @@ class Swim:
         if self._allowance(sender).take(wanted, self._now_ns) < wanted:
             self._events.append(UpdatesRefused(sender=sender, count=0))
             return
-        self._outbox.exchange(sender, StateReply(sequence=request.sequence), self._full_state())
+        self._outbox.reply_state(sender, request.sequence, self._full_state())
 
     # Timers.
 
@@ -541,6 +559,8 @@ class Swim:
         return self._now_ns + int(self._settings.exchange_interval_ns * (0.5 + self._random.random()))
 
     def _probe(self, member: Member, *, accuse: bool) -> None:
+        if self._own.left:
+            return
         posts = self._prober.start(
             member.name,
             ack_wait_ns=member.round_trip.ack_wait_ns(self._settings),
@@ -565,7 +585,7 @@ class Swim:
             self._request_state(name)
 
     def _request_state(self, name: GatewayName) -> None:
-        self._outbox.exchange(name, StateRequest(sequence=0), self._full_state())
+        self._outbox.request_state(name, 0, self._full_state())
 
     def _full_state(self) -> tuple[Update, ...]:
         return (self._own.update(), *(member.update(now_ns=self._now_ns) for member in self._table))

@@ -1,10 +1,11 @@
-"""A deterministic network of members on a virtual clock: latency, loss, partitions, pauses, deaths, restarts."""
+"""A deterministic network of members on a virtual clock: loss, partitions, pauses, deaths, restarts."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from random import Random
 
@@ -69,11 +70,13 @@ class Network:
         jitter: float = 0.2,
         loss: float = 0.0,
         watched: int = 0,
+        sluggish_ms: float = 0.0,
     ) -> None:
         """Args:
         jitter: fraction by which a packet's latency may exceed that of its path.
         loss: probability that a packet is lost, each way.
         watched: every member watches the next so many.
+        sluggish_ms: timers fire, and packets are read, up to this late.
         """
         self.random = Random(seed)
         self.settings = settings
@@ -84,6 +87,7 @@ class Network:
         self.jitter = jitter
         self.loss = loss
         self.watched = watched
+        self.sluggish_ms = sluggish_ms
         self.told: list[Told] = []
         self.blocked: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
@@ -120,9 +124,7 @@ class Network:
     def start_all(self, *, settle_ns: int = 5 * SECOND_NS) -> None:
         """Boot everybody within 50 ms, and let them find each other."""
         for name in self.names:
-            self.at(
-                self.now_ns + self.random.randrange(50 * MILLISECOND_NS), lambda name=name: self.start(name)
-            )  # type: ignore[misc]
+            self.at(self.now_ns + self.random.randrange(50 * MILLISECOND_NS), partial(self.start, name))
         self.run(settle_ns)
         self.told.clear()
         for host in self.hosts.values():
@@ -220,7 +222,7 @@ class Network:
             if host.swim is swim and host.timer == timer and not host.paused:
                 self._do(host, swim.handle_tick(now_ns=self.now_ns))
 
-        self.at(max(self.now_ns, swim.next_deadline_ns()), fire)
+        self.at(max(self.now_ns, swim.next_deadline_ns()) + self._late_ns(), fire)
 
     def _send(self, host: Host, send: Send) -> None:
         data = msgspec.msgpack.encode(send.packet)
@@ -230,9 +232,12 @@ class Network:
         if self.blocked(host.name, send.to) or self.random.random() < self.loss:
             return
         latency_ns = self.latency(host.name, send.to) * MILLISECOND_NS
-        delay_ns = int(latency_ns * (1 + self.jitter * self.random.random()))
+        delay_ns = int(latency_ns * (1 + self.jitter * self.random.random())) + self._late_ns()
         receiver, sender = self.hosts[send.to], host.name
         self.at(self.now_ns + delay_ns, lambda: self._receive(receiver, sender, data))
+
+    def _late_ns(self) -> int:
+        return int(self.sluggish_ms * MILLISECOND_NS * self.random.random()) if self.sluggish_ms else 0
 
     def _receive(self, host: Host, sender: GatewayName, data: bytes) -> None:
         if host.swim is None:
