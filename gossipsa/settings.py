@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gossipsa.errors import ConfigurationError
-from gossipsa.identifiers import GatewayName, IpAddress
+from gossipsa.identifiers import Endpoint, GatewayName, IpAddress
 from gossipsa.swim.settings import SwimSettings
 
 _MS = 1_000_000
@@ -110,6 +110,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Addresses at which this gateway's IKE daemon serves clients, at most one of each family."""
     ike_port: int = 4500
     """Port from which redirects are sent."""
+    mesh_endpoint: Endpoint
+    """Where the mesh port of this gateway is reached."""
     swim: SwimSettings
     replication: ReplicationSettings = ReplicationSettings()
     takeover: TakeoverSettings = TakeoverSettings()

@@ -51,6 +51,7 @@ class _Attempt:
 
     __slots__ = (
         "asked",
+        "base",
         "client",
         "epoch",
         "held_until_ns",
@@ -71,6 +72,7 @@ class _Attempt:
         self.client = record.client
         self.owner = record.owner
         self.state = state
+        self.base = record.epoch
         self.epoch = record.epoch
         self.promised = record.epoch
         self.rival: GatewayName | None = None
@@ -136,12 +138,18 @@ class Coordinator:
         self._gateways: dict[GatewayName, _DeadGateway] = {}
         self._claims: dict[tuple[GatewayName, GatewayName], list[ClientClaim]] = {}
         self._ended: dict[GatewayName, list[RecordVersion]] = {}
+        self._moved: list[ClientId] = []
 
     # What the composition asks
 
     def state_of(self, client: ClientId) -> State | None:
         attempt = self._attempts.get(client)
         return attempt.state if attempt else None
+
+    def take_moved(self) -> list[ClientId]:
+        """The clients that became ours since the last call."""
+        moved, self._moved = self._moved, []
+        return moved
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
         deadlines = [
@@ -259,12 +267,18 @@ class Coordinator:
                 attempt = self._begin(record, now_ns)
             attempt.released = True
 
-    def superseded(self, client: ClientId, epoch: Epoch, *, now_ns: int) -> None:
-        """Somebody owns the client under `epoch`: a takeover that was not answered yet ends."""
+    def superseded(self, client: ClientId, epoch: Epoch | None, *, now_ns: int) -> bool:
+        """Somebody owns the client under `epoch`, or (None) it is gone: a takeover under way ends.
+
+        Returns:
+            True if there was one.
+        """
         attempt = self._attempts.get(client)
-        if attempt is not None and (epoch > attempt.epoch or attempt.state is not State.ACTIVATING):
-            attempt.over = True
-            self._fire(attempt, Event.SUPERSEDED, now_ns)
+        if attempt is None or (epoch is not None and epoch <= attempt.base):
+            return False
+        attempt.over = True
+        self._fire(attempt, Event.SUPERSEDED, now_ns)
+        return True
 
     # Results of effects
 
@@ -507,6 +521,7 @@ class Coordinator:
         former = (record.owner, *(holder.gateway for holder in record.replicas))
         owned = self._replicator.own(taken, former=former)
         owned.in_use = dict(attempt.ranges)
+        self._moved.append(attempt.client)
         self._outbox.report("client-moved", client=attempt.client, gateway=attempt.owner)
         self._outbox.do(
             ActivateClient(

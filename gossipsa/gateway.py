@@ -1,0 +1,666 @@
+"""One gateway's core: inputs in, effects out. No IO, no clock, no randomness of its own.
+
+The driver calls `handle` with everything that happens and performs the effects in order; it calls again, with
+TimerDue, when `next_deadline_ns` is reached. The daemon and the simulator drive this very class.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from gossipsa import inputs
+from gossipsa.effects import (
+    AdoptClients,
+    Effect,
+    FenceCreator,
+    MoveNumbers,
+    OutboundNumbers,
+    RekeyChild,
+    RemoveClient,
+    Report,
+    RestoreClient,
+    RouteClient,
+    SendDatagram,
+    SendFrame,
+)
+from gossipsa.identifiers import BootId, ClientId, Epoch, GatewayName, Holder, IpAddress
+from gossipsa.ipsec.lanes import SHARED_FIRST, NumberRange
+from gossipsa.ipsec.security_association import ClientState, SaCounters
+from gossipsa.mesh_message import MESSAGE_DECODER, PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
+from gossipsa.mesh_view import MeshView
+from gossipsa.outbox import Outbox
+from gossipsa.replication import messages as replication
+from gossipsa.replication.lane_ledger import LaneLedger
+from gossipsa.replication.placement import choose_replicas
+from gossipsa.replication.recall import Recall
+from gossipsa.replication.record import ClientRecord
+from gossipsa.replication.replicator import OwnedRecord, Replicator
+from gossipsa.replication.store import RecordStore
+from gossipsa.settings import GatewaySettings
+from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
+from gossipsa.swim import outputs as swim_events
+from gossipsa.swim.outputs import Outputs
+from gossipsa.swim.swim import Swim
+from gossipsa.takeover import messages as takeover
+from gossipsa.takeover.announcer import Announcer
+from gossipsa.takeover.coordinator import Coordinator
+from gossipsa.takeover.rekeys import PacedRekeys
+from gossipsa.wire.codec import MessageDecodeError, encode
+from gossipsa.wire.keyring import Keyring
+from gossipsa.wire.sessions import Channel, MessageTooLongError, Outgoing, SealError, Sessions
+
+_PLACEMENT_INTERVAL_NS = 1_000_000_000
+_RAISE_WAIT_NS = 1_000_000_000
+_RETURN_RECORDS_MAX = 64
+
+
+class Gateway:
+    """The whole core of one gateway.
+
+    Args:
+        boot: 16 random bytes, fresh at every start.
+        random: a seeded source for choices (order of probes, jitter).
+        entropy: returns that many unpredictable bytes, for keys, nonces and cookies.
+
+    Raises:
+        ConfigurationError: the settings do not go together.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: GatewaySettings,
+        keyring: Keyring,
+        boot: BootId,
+        random: Random,
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._settings = settings
+        self._keyring = keyring
+        self._me = Holder(settings.name, boot)
+        self._outbox = Outbox()
+        self._counts: Counter[str] = Counter()
+        self._sessions = Sessions(keyring=keyring, boot=boot, entropy=entropy)
+        self._swim = Swim(
+            settings=settings.swim,
+            name=settings.name,
+            boot=boot,
+            endpoint=settings.mesh_endpoint,
+            metadata=encode(
+                GatewayMetadata(
+                    protocol_version=PROTOCOL_VERSION,
+                    site=settings.site,
+                    zone=settings.zone,
+                    capacity=settings.capacity,
+                    ike_addresses=settings.ike_addresses,
+                )
+            ),
+            random=random,
+        )
+        self._mesh = MeshView(self._swim)
+        self._ledger = LaneLedger()
+        self._store = RecordStore(self._ledger)
+        self._replicator = Replicator(me=self._me, settings=settings.replication, ledger=self._ledger)
+        self._coordinator = Coordinator(
+            me=self._me,
+            settings=settings,
+            peers=self._mesh,
+            store=self._store,
+            replicator=self._replicator,
+            ledger=self._ledger,
+            outbox=self._outbox,
+            random=random,
+            entropy=entropy,
+        )
+        self._announcer = Announcer(peers=self._mesh, replicator=self._replicator, outbox=self._outbox)
+        self._rekeys = PacedRekeys(
+            settings=settings.takeover, replicator=self._replicator, outbox=self._outbox
+        )
+        self._recall: Recall | None = None
+        self._recalled: dict[ClientId, ClientRecord] = {}
+        self._ike_daemon_seen = False
+        self._placement_due_ns: int | None = None
+        self._by_inbound_spi: dict[int, ClientId] | None = None
+        self._raising: dict[tuple[ClientId, int], tuple[NumberRange, int]] = {}
+        self._watched: tuple[GatewayName, ...] = ()
+        self._now_ns = 0
+
+    def handle(self, event: inputs.Input, *, now_ns: int) -> tuple[Effect, ...]:
+        """Takes one input and returns what is to be done, in order. Never raises for what others sent."""
+        self._now_ns = now_ns
+        self._dispatch(event, now_ns)
+        self._finish(now_ns)
+        effects, self._outbox.effects = self._outbox.effects, []
+        for effect in effects:
+            if isinstance(effect, Report):
+                self._counts[effect.event] += effect.count
+        return tuple(effects)
+
+    def next_deadline_ns(self) -> int | None:
+        """When TimerDue must come, at the latest; may lie in the past. None before Started."""
+        if self._recall is None:
+            return None
+        deadlines = (
+            self._swim.next_deadline_ns(),
+            self._coordinator.next_deadline_ns(now_ns=self._now_ns),
+            self._replicator.next_deadline_ns(),
+            self._announcer.next_deadline_ns(),
+            self._rekeys.next_deadline_ns(),
+            self._recall.next_deadline_ns(),
+            self._placement_due_ns,
+            min((due_ns for _, due_ns in self._raising.values()), default=None),
+        )
+        return min(due_ns for due_ns in deadlines if due_ns is not None)
+
+    def status(self) -> GatewayStatus:
+        """What an operator may see."""
+        members = []
+        for member in self._swim.members.values():
+            metadata = self._mesh.metadata(member.name)
+            members.append(
+                MemberStatus(
+                    name=member.name,
+                    state=member.state.name.lower(),
+                    boot=member.boot.hex(),
+                    incarnation=member.incarnation,
+                    round_trip_ms=None if member.rtt_ns is None else round(member.rtt_ns / 1e6, 3),
+                    site=metadata.site if metadata else "",
+                    zone=metadata.zone if metadata else "",
+                )
+            )
+        copies: Counter[str] = Counter()
+        clients = []
+        for owned in self._replicator.owned():
+            acknowledged = len(owned.acknowledged_by())
+            copies[str(acknowledged)] += 1
+            clients.append(self._client_status(owned.record, "owner", acknowledged))
+        for record in self._store.records():
+            state = self._coordinator.state_of(record.client)
+            clients.append(self._client_status(record, state.value if state else "replica", 0))
+        return GatewayStatus(
+            name=self._me.gateway,
+            boot=self._me.boot.hex(),
+            members=tuple(members),
+            clients=tuple(clients),
+            copies=dict(sorted(copies.items())),
+            counts=dict(sorted(self._counts.items())),
+        )
+
+    # Inputs
+
+    def _dispatch(self, event: inputs.Input, now_ns: int) -> None:
+        match event:
+            case inputs.TimerDue():
+                self._tick(now_ns)
+            case inputs.DatagramReceived(source=source, data=data):
+                self._hear(data, f"datagram from {source}", now_ns)
+            case inputs.FrameReceived(data=data):
+                self._hear(data, "stream", now_ns)
+            case inputs.Started():
+                self._start(now_ns)
+            case inputs.ClientChanged(client=client, state=state):
+                self._client_changed(client, state)
+            case inputs.ClientDeleted(client=client):
+                self._client_deleted(client)
+            case inputs.CountersRead(counters=counters):
+                self._counters_read(counters)
+            case inputs.IkeReceived(source=source, data=data):
+                self._coordinator.ike_received(source, data, now_ns=now_ns)
+            case inputs.IkeProbeAnswered(gateway=gateway):
+                self._coordinator.ike_answered(gateway, now_ns=now_ns)
+            case inputs.ClientInstalled(client=client, epoch=epoch):
+                self._coordinator.installed(client, epoch, now_ns=now_ns)
+            case inputs.ClientActivated(client=client, epoch=epoch):
+                self._coordinator.activated(client, epoch, now_ns=now_ns)
+                if client in self._replicator:
+                    self._rekeys.schedule(client, now_ns=now_ns)
+            case inputs.ClientRemoved(client=client, epoch=epoch):
+                self._coordinator.removed(client, epoch, now_ns=now_ns)
+            case inputs.ClientRestored(client=client):
+                self._outbox.report("client-restored", client=client)
+            case inputs.ClientFailed(client=client, epoch=epoch, reason=reason):
+                self._outbox.report("client-failed", client=client, detail=reason)
+                self._coordinator.failed(client, epoch, now_ns=now_ns)
+            case inputs.ClientsAdopted():
+                self._clients_adopted(event)
+            case inputs.IkeDaemonStarted(resumed=resumed):
+                self._ike_daemon_started(resumed=resumed)
+            case inputs.IkeDaemonStopped():
+                self._outbox.report("ike-daemon-stopped")
+            case inputs.PacketLimitReached():
+                self._packet_limit_reached(event, now_ns)
+            case inputs.LeaveRequested():
+                self._take_swim(self._swim.leave(now_ns=now_ns), now_ns)
+            case _:
+                raise AssertionError(f"no such input: {type(event).__name__}")
+
+    def _start(self, now_ns: int) -> None:
+        names = tuple(peer.name for peer in self._keyring)
+        self._recall = Recall(me=self._me.gateway, expected=frozenset(names), now_ns=now_ns)
+        self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
+        self._take_swim(self._swim.join(names, now_ns=now_ns), now_ns)
+
+    def _tick(self, now_ns: int) -> None:
+        self._take_swim(self._swim.handle_tick(now_ns=now_ns), now_ns)
+        self._coordinator.tick(now_ns=now_ns)
+        self._rekeys.tick(now_ns=now_ns)
+        self._check_raised(now_ns)
+        if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
+            self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
+            self._place()
+
+    def _hear(self, data: bytes, whence: str, now_ns: int) -> None:
+        try:
+            opened, answers = self._sessions.open(data, now_ns=now_ns)
+        except SealError as error:
+            self._outbox.report("message-refused", detail=f"{error.reason}, {whence}")
+            return
+        self._emit(answers)
+        if opened is None:
+            return
+        sender = opened.sender
+        try:
+            message = MESSAGE_DECODER.decode(opened.payload)
+        except MessageDecodeError as error:
+            self._outbox.report("message-refused", gateway=sender.gateway, detail=f"malformed: {error}")
+            return
+        self._swim.reached(sender.gateway, now_ns=now_ns)
+        self._hear_message(sender, message, now_ns)
+
+    def _hear_message(self, sender: Holder, message: MeshMessage, now_ns: int) -> None:
+        match message:
+            case Gossip(packet=packet):
+                if packet.boot != sender.boot:
+                    self._outbox.report("message-refused", gateway=sender.gateway, detail="boot is a lie")
+                    return
+                self._take_swim(self._swim.handle(sender.gateway, packet, now_ns=now_ns), now_ns)
+            case replication.PutRecords():
+                self._hear_put(sender, message, now_ns)
+            case replication.AcknowledgeRecords():
+                self._replicator.hear_acknowledgement(sender, message)
+                self._check_raised(now_ns)
+            case replication.UpdateCounters(updates=updates):
+                for update in updates:
+                    if update.epoch.boot == sender.boot:
+                        self._store.update_counters(update)
+            case replication.DropRecords(versions=versions):
+                self._hear_drop(sender, versions, now_ns)
+            case takeover.Claim():
+                self._coordinator.hear_claim(sender, message, now_ns=now_ns)
+            case takeover.AnswerClaims():
+                self._coordinator.hear_answers(sender, message, now_ns=now_ns)
+            case takeover.EndClaims():
+                self._coordinator.hear_end(sender, message, now_ns=now_ns)
+            case takeover.AnnounceOwnership():
+                self._hear_announcement(sender, message, now_ns)
+            case takeover.AcknowledgeOwnership():
+                self._announcer.hear_acknowledgement(sender.gateway, message)
+            case replication.RecallRecords():
+                self._hear_recall(sender)
+            case replication.ReturnRecords():
+                self._hear_return(sender, message)
+            case replication.ReleaseRecords(versions=versions):
+                self._coordinator.hear_release(sender, versions, now_ns=now_ns)
+
+    # Membership
+
+    def _take_swim(self, outputs: Outputs, now_ns: int) -> None:
+        for output in outputs:
+            match output:
+                case swim_events.Send(to=to, packet=packet, bulk=bulk):
+                    channel = Channel.STREAM if bulk else Channel.DATAGRAM
+                    self._seal(to, Gossip(packet=packet), channel, now_ns)
+                case swim_events.MemberJoined(name=name):
+                    self._outbox.report("gateway-alive", gateway=name)
+                    self._gateway_alive(name, now_ns)
+                    self._outbox.send(name, replication.RecallRecords())
+                case swim_events.MemberRefuted(name=name):
+                    self._outbox.report("gateway-refuted", gateway=name)
+                    self._gateway_alive(name, now_ns)
+                case swim_events.MemberSuspected(name=name, witnesses=witnesses):
+                    self._outbox.report("gateway-suspected", gateway=name, detail=f"{witnesses} witnesses")
+                    self._coordinator.gateway_suspected(name, now_ns=now_ns)
+                case swim_events.MemberFailed(name=name):
+                    self._outbox.report("gateway-failed", gateway=name)
+                    self._replicator.forget_drops(name)
+                    self._place()
+                    self._coordinator.gateway_failed(name, now_ns=now_ns)
+                case swim_events.MemberLeft(name=name):
+                    self._outbox.report("gateway-left", gateway=name)
+                    self._place()
+                case swim_events.MemberRestarted(name=name):
+                    self._outbox.report("gateway-restarted", gateway=name)
+                    self._replicator.forget_drops(name)
+                    self._coordinator.gateway_restarted(name, now_ns=now_ns)
+                    self._place()
+                case swim_events.MetadataChanged():
+                    self._place()
+                case swim_events.UpdatesRefused(sender=name, count=count):
+                    self._outbox.report("updates-refused", gateway=name, count=max(count, 1))
+                case swim_events.NameClash():
+                    self._outbox.report("name-clash", detail="another host speaks under our name")
+                case swim_events.Stalled(late_ns=late_ns):
+                    self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
+
+    def _gateway_alive(self, name: GatewayName, now_ns: int) -> None:
+        self._coordinator.gateway_alive(name, now_ns=now_ns)
+        self._announcer.gateway_alive(name)
+        self._place()
+
+    def _place(self) -> None:
+        settings = self._settings
+        replicas = choose_replicas(
+            self._mesh.candidates(self._replicator.replicas),
+            current=self._replicator.replicas,
+            own_site=settings.site,
+            own_zone=settings.zone,
+            replicas=settings.replication.replicas,
+            hysteresis_percent=settings.replication.hysteresis_percent,
+        )
+        if self._replicator.place(replicas, alive=self._mesh.live_holders()):
+            self._outbox.report("replicas-chosen", detail=", ".join(str(holder) for holder in replicas))
+
+    # Our own clients
+
+    def _client_changed(self, client: ClientId, state: ClientState) -> None:
+        owned = self._replicator.get(client)
+        if owned is None:
+            if client in self._store:
+                # Put into our IKE daemon by a takeover that the client has not answered.
+                return
+            owned = self._replicator.create(client, state)
+            self._outbox.report("client-connected", client=client)
+            self._by_inbound_spi = None
+            self._fence(owned, tuple(key.outbound_spi for key in owned.record.keys))
+            self._outbox.do(RouteClient(client=client, state=state, present=True))
+            return
+        before = owned.record
+        if self._replicator.change(client, state) is None:
+            return
+        self._by_inbound_spi = None
+        known = {key.outbound_spi for key in before.keys}
+        fresh = tuple(key.outbound_spi for key in owned.record.keys if key.outbound_spi not in known)
+        self._fence(owned, fresh)
+        if fresh:
+            self._outbox.report("client-rekeyed", client=client)
+        if before.virtual_addresses != owned.record.virtual_addresses:
+            self._outbox.do(RouteClient(client=client, state=state, present=True))
+
+    def _fence(self, owned: OwnedRecord, outbound_spis: tuple[int, ...]) -> None:
+        if outbound_spis:
+            self._outbox.do(
+                FenceCreator(
+                    client=owned.record.client, state=owned.record.state, outbound_spis=outbound_spis
+                )
+            )
+
+    def _client_deleted(self, client: ClientId) -> None:
+        record = self._replicator.disown(client, tell_replicas=True)
+        if record is not None:
+            self._by_inbound_spi = None
+            self._outbox.report("client-gone", client=client)
+            self._outbox.do(RouteClient(client=client, state=record.state, present=False))
+
+    def _counters_read(self, counters: tuple[SaCounters, ...]) -> None:
+        if self._by_inbound_spi is None:
+            # Inbound SPIs are chosen on the gateway's side and unique here; outbound ones may repeat.
+            self._by_inbound_spi = {
+                child.inbound_spi: owned.record.client
+                for owned in self._replicator.owned()
+                for child in owned.record.state.children
+            }
+        by_client: dict[ClientId, list[SaCounters]] = {}
+        for entry in counters:
+            client = self._by_inbound_spi.get(entry.inbound_spi)
+            if client is not None:
+                by_client.setdefault(client, []).append(entry)
+        for client, entries in by_client.items():
+            self._replicator.update_counters(client, tuple(entries))
+
+    def _ike_daemon_started(self, *, resumed: bool) -> None:
+        first, self._ike_daemon_seen = not self._ike_daemon_seen, True
+        self._outbox.report("ike-daemon-started", detail="resumed" if resumed else "anew")
+        if first or resumed:
+            return
+        for owned in self._replicator.owned():
+            record = owned.record
+            self._outbox.do(RestoreClient(client=record.client, epoch=record.epoch, state=record.state))
+
+    # Sequence numbers (rule R3)
+
+    def _packet_limit_reached(self, event: inputs.PacketLimitReached, now_ns: int) -> None:
+        owned = self._owner_of(event.outbound_spi, event.destination)
+        if owned is None:
+            return
+        record = owned.record
+        self._outbox.report("fence-hit" if event.hard else "fence-near", client=record.client)
+        if event.hard:
+            return
+        self._outbox.do(RekeyChild(client=record.client, state=record.state, outbound_spi=event.outbound_spi))
+        ceiling = record.ceiling_of(event.outbound_spi)
+        if ceiling < SHARED_FIRST or (record.client, event.outbound_spi) in self._raising:
+            return
+        key = next(key for key in record.keys if key.outbound_spi == event.outbound_spi)
+        book = self._ledger.book((record.client, key.outbound_spi, key.creator))
+        numbers = book.first_range(ceiling)
+        if numbers is None:
+            self._outbox.report("no-lane", client=record.client)
+            return
+        self._replicator.raise_ceiling(record.client, event.outbound_spi, numbers)
+        self._raising[(record.client, event.outbound_spi)] = (numbers, now_ns + _RAISE_WAIT_NS)
+
+    def _owner_of(self, outbound_spi: int, destination: IpAddress) -> OwnedRecord | None:
+        for owned in self._replicator.owned():
+            state = owned.record.state
+            if state.ike_sa.remote.address == destination and any(
+                child.outbound_spi == outbound_spi for child in state.children
+            ):
+                return owned
+        return None
+
+    def _check_raised(self, now_ns: int) -> None:
+        """Uses raised ceilings that every replica knows; one that does not answer is not awaited for ever."""
+        for (client, spi), (numbers, due_ns) in tuple(self._raising.items()):
+            owned = self._replicator.get(client)
+            complete = owned is not None and len(owned.acknowledged_by()) == len(owned.copies)
+            if owned is not None and not complete and now_ns < due_ns:
+                continue
+            del self._raising[(client, spi)]
+            child = (
+                next((child for child in owned.record.state.children if child.outbound_spi == spi), None)
+                if owned
+                else None
+            )
+            if owned is None or child is None:
+                continue
+            self._outbox.do(
+                MoveNumbers(
+                    client=client,
+                    state=owned.record.state,
+                    numbers=OutboundNumbers(
+                        outbound_spi=spi,
+                        inbound_spi=child.inbound_spi,
+                        sent=numbers.first - 1,
+                        packet_limit=numbers.last,
+                        received=0,
+                        window_bitmap=(),
+                    ),
+                )
+            )
+
+    # Records of others
+
+    def _hear_put(self, sender: Holder, message: replication.PutRecords, now_ns: int) -> None:
+        kept = []
+        for copy in message.copies:
+            record = copy.record
+            if record.owner != sender.gateway or record.epoch.boot != sender.boot:
+                self._outbox.report("record-refused", gateway=sender.gateway, client=record.client)
+                continue
+            owned = self._replicator.get(record.client)
+            if owned is not None:
+                if record.epoch < owned.record.epoch:
+                    self._announcer.tell(sender.gateway, record.client)
+                    continue
+                self._yield(owned, now_ns)
+            newer = self._store.put(copy)
+            if newer is not None and newer.epoch > record.epoch:
+                self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
+                continue
+            self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
+            kept.append(
+                replication.RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
+            )
+        if kept:
+            self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=tuple(kept)))
+
+    def _hear_drop(
+        self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int
+    ) -> None:
+        for version in versions:
+            record = self._store.get(version.client)
+            if record is not None and record.owner == sender.gateway:
+                self._coordinator.superseded(version.client, None, now_ns=now_ns)
+                self._store.drop(version.client, version.epoch)
+        self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=versions))
+
+    def _yield(self, owned: OwnedRecord, now_ns: int) -> None:
+        """A higher epoch owns a client of ours (rule R5): SAs go first, and no DELETE is sent."""
+        record = owned.record
+        self._outbox.report("client-yielded", client=record.client)
+        self._by_inbound_spi = None
+        if self._coordinator.superseded(record.client, None, now_ns=now_ns):
+            return
+        self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
+        self._replicator.disown(record.client, tell_replicas=False)
+
+    def _hear_announcement(self, sender: Holder, message: takeover.AnnounceOwnership, now_ns: int) -> None:
+        obeyed = []
+        for ownership in message.ownerships:
+            if ownership.owner != sender.gateway:
+                self._outbox.report("record-refused", gateway=sender.gateway, client=ownership.client)
+                continue
+            owned = self._replicator.get(ownership.client)
+            if owned is not None:
+                if owned.record.epoch > ownership.epoch:
+                    self._announcer.tell(sender.gateway, ownership.client)
+                    continue
+                self._yield(owned, now_ns)
+            record = self._store.get(ownership.client)
+            if record is not None and record.epoch < ownership.epoch:
+                self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)
+                self._store.drop(ownership.client, ownership.epoch)
+            obeyed.append(ownership)
+        if obeyed:
+            self._outbox.send(sender.gateway, takeover.AcknowledgeOwnership(ownerships=tuple(obeyed)))
+
+    # After a start
+
+    def _hear_recall(self, sender: Holder) -> None:
+        records = []
+        for record in self._store.of_owner(sender.gateway):
+            state = self._coordinator.state_of(record.client)
+            if state is None or state.value in ("waiting", "claiming", "yielded", "held"):
+                records.append(record)
+        parts = [
+            tuple(records[start : start + _RETURN_RECORDS_MAX])
+            for start in range(0, len(records), _RETURN_RECORDS_MAX)
+        ] or [()]
+        for part in parts:
+            self._outbox.send(sender.gateway, replication.ReturnRecords(records=part, last=part is parts[-1]))
+
+    def _hear_return(self, sender: Holder, message: replication.ReturnRecords) -> None:
+        assert self._recall is not None
+        self._recall.hear(sender.gateway, message)
+        if not self._recall.running and message.last:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        assert self._recall is not None
+        first = self._recall.running
+        fresh = tuple(
+            record
+            for record in self._recall.finish()
+            if record.client not in self._recalled and record.client not in self._replicator
+        )
+        if not fresh and not first:
+            return
+        self._recalled.update((record.client, record) for record in fresh)
+        self._outbox.do(AdoptClients(clients=tuple((record.client, record.state) for record in fresh)))
+
+    def _clients_adopted(self, event: inputs.ClientsAdopted) -> None:
+        for client in event.clients:
+            record = self._recalled.pop(client, None)
+            if record is None:
+                continue
+            epoch = Epoch(record.epoch.counter + 1, self._me.boot)
+            adopted = msgspec.structs.replace(record, epoch=epoch, sequence=1)
+            self._replicator.own(adopted, former=(holder.gateway for holder in record.replicas))
+            self._outbox.report("client-adopted", client=client)
+            self._outbox.do(RouteClient(client=client, state=record.state, present=True))
+        released: dict[GatewayName, list[replication.RecordVersion]] = {}
+        for client in event.absent:
+            record = self._recalled.pop(client, None)
+            if record is None:
+                continue
+            self._outbox.report("client-released", client=client)
+            self._outbox.do(RemoveClient(client=client, epoch=record.epoch, state=record.state))
+            version = replication.RecordVersion(client=client, epoch=record.epoch, sequence=record.sequence)
+            for holder in record.replicas:
+                released.setdefault(holder.gateway, []).append(version)
+        for name, versions in released.items():
+            if name in self._keyring:
+                self._outbox.send(name, replication.ReleaseRecords(versions=tuple(versions)))
+        self._by_inbound_spi = None
+        self._counters_read(event.counters)
+
+    # The end of every run
+
+    def _finish(self, now_ns: int) -> None:
+        if self._recall is not None and self._recall.is_due(now_ns=now_ns):
+            self._adopt()
+        self._coordinator.finish(now_ns=now_ns)
+        for client in self._coordinator.take_moved():
+            self._announcer.tell_former(client)
+            self._by_inbound_spi = None
+        for to, record_message in self._replicator.flush(now_ns=now_ns):
+            self._outbox.send(to, record_message)
+        self._announcer.flush(now_ns=now_ns)
+        messages, self._outbox.messages = self._outbox.messages, []
+        for to, message in messages:
+            self._seal(to, message, Channel.STREAM, now_ns)
+        owners = self._store.owners()
+        if owners != self._watched:
+            self._watched = owners
+            self._swim.watch(owners)
+
+    def _seal(self, to: GatewayName, message: MeshMessage, channel: Channel, now_ns: int) -> None:
+        try:
+            self._emit(self._sessions.seal(to, encode(message), channel=channel, now_ns=now_ns))
+        except MessageTooLongError as error:
+            self._outbox.report("message-too-long", gateway=to, detail=str(error))
+
+    def _emit(self, outgoing: tuple[Outgoing, ...]) -> None:
+        for message in outgoing:
+            endpoint = self._keyring.peer(message.to).endpoint
+            if message.channel is Channel.STREAM:
+                self._outbox.do(SendFrame(to=message.to, destination=endpoint, data=message.data))
+            else:
+                self._outbox.do(SendDatagram(destination=endpoint, data=message.data))
+
+    def _client_status(self, record: ClientRecord, role: str, acknowledged: int) -> ClientStatus:
+        return ClientStatus(
+            client=record.client.hex(),
+            role=role,
+            owner=record.owner,
+            epoch=str(record.epoch),
+            remote=str(record.state.ike_sa.remote),
+            virtual_addresses=tuple(str(address) for address in record.virtual_addresses),
+            children=len(record.state.children),
+            replicas=tuple(holder.gateway for holder in record.replicas),
+            acknowledged=acknowledged,
+        )

@@ -1,0 +1,88 @@
+"""The mesh as takeover and placement see it: membership, with what gateways say of themselves."""
+
+from __future__ import annotations
+
+from gossipsa.identifiers import GatewayName, Holder, IpAddress
+from gossipsa.mesh_message import METADATA_DECODER, PROTOCOL_VERSION, GatewayMetadata
+from gossipsa.replication.placement import Candidate
+from gossipsa.swim.member import MemberView
+from gossipsa.swim.messages import MemberState
+from gossipsa.swim.swim import Swim
+from gossipsa.wire.codec import MessageDecodeError
+
+ROUND_TRIP_UNKNOWN_NS = 100_000_000
+"""Taken for a gateway whose round-trip time was never measured."""
+
+
+class MeshView:
+    """Answers `takeover.peers.Peers` from a Swim."""
+
+    def __init__(self, swim: Swim) -> None:
+        self._swim = swim
+        self._metadata: dict[GatewayName, tuple[bytes, GatewayMetadata | None]] = {}
+
+    def is_alive(self, name: GatewayName) -> bool:
+        member = self._swim.member(name)
+        return member is not None and member.state is MemberState.ALIVE
+
+    def is_live(self, name: GatewayName) -> bool:
+        member = self._swim.member(name)
+        return member is not None and member.state.live
+
+    def round_trip_ns(self, name: GatewayName) -> int:
+        member = self._swim.member(name)
+        return ROUND_TRIP_UNKNOWN_NS if member is None or member.rtt_ns is None else member.rtt_ns
+
+    def ike_addresses(self, name: GatewayName) -> tuple[IpAddress, ...]:
+        metadata = self.metadata(name)
+        return metadata.ike_addresses if metadata else ()
+
+    def holder(self, name: GatewayName) -> Holder | None:
+        member = self._swim.member(name)
+        return None if member is None else Holder(name, member.boot)
+
+    def metadata(self, name: GatewayName) -> GatewayMetadata | None:
+        """What a gateway says of itself; None if it is unknown or unreadable."""
+        member = self._swim.member(name)
+        if member is None:
+            return None
+        known = self._metadata.get(name)
+        if known is None or known[0] != member.metadata:
+            known = self._metadata[name] = (member.metadata, _decode(member.metadata))
+        return known[1]
+
+    def live_holders(self) -> frozenset[Holder]:
+        return frozenset(
+            Holder(member.name, member.boot) for member in self._swim.members.values() if member.state.live
+        )
+
+    def candidates(self, current: tuple[Holder, ...]) -> tuple[Candidate, ...]:
+        """Gateways fit to keep records. A suspected one stays what it is: no more and no less."""
+        found = []
+        for member in self._swim.members.values():
+            metadata = self.metadata(member.name)
+            if metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
+                continue
+            holder = Holder(member.name, member.boot)
+            if member.state is MemberState.ALIVE or (
+                member.state is MemberState.SUSPECT and holder in current
+            ):
+                found.append(_candidate(member, holder, metadata))
+        return tuple(found)
+
+
+def _candidate(member: MemberView, holder: Holder, metadata: GatewayMetadata) -> Candidate:
+    return Candidate(
+        holder=holder,
+        round_trip_ns=ROUND_TRIP_UNKNOWN_NS if member.rtt_ns is None else member.rtt_ns,
+        site=metadata.site,
+        zone=metadata.zone,
+        capacity=metadata.capacity,
+    )
+
+
+def _decode(metadata: bytes) -> GatewayMetadata | None:
+    try:
+        return METADATA_DECODER.decode(metadata)
+    except MessageDecodeError:
+        return None
