@@ -125,7 +125,7 @@ class Laboratory:
         self.timeline.note("lab", f"{wanted} clients have {copies} copies or more")
 
     def add_daemon_events(self, timeline: Timeline, start_ns: int, end_ns: int) -> None:
-        """Note what the daemons reported in [start, end): each kind of event of each daemon, first and last."""
+        """Note what the daemons reported in [start, end): first and last of each kind of event."""
         for name, node in self.nodes.items():
             by_event: dict[str, list[Report]] = {}
             for report in node.reports():

@@ -22,7 +22,7 @@ class Move:
         redirect_s: first request of another gateway at the client.
         answer_s: the client's answer.
         first_packet_s: first ESP packet of the taker at the client under the key it had before.
-        first_reply_s: first reply to a ping sent after the fault.
+        first_reply_s: first reply that came to a ping after the answer.
         silence_s: longest time without a ping's reply.
     """
 
@@ -100,7 +100,7 @@ def _move(packets: Packets, client: ClientStatus, pings: PingLog, fault_ns: int,
         redirect_s=seconds(requests[0].wall_ns if requests else None),
         answer_s=seconds(answers[0].wall_ns if answers else None),
         first_packet_s=seconds(esp),
-        first_reply_s=seconds(pings.first_reply_after_ns(fault_ns)),
+        first_reply_s=seconds(pings.first_reply_from_ns(answers[0].wall_ns)) if answers else None,
         silence_s=round(pings.silence_s(fault_ns, end_ns), 4),
     )
 

@@ -126,6 +126,11 @@ def _join_router(name: str, interface: str, address: str, router_address: str) -
 
 
 def _join_server(gateway: Gateway) -> None:
+    """Give the server a leg to a gateway.
+
+    The kernel answers all pings of a namespace from one socket. Replies that queue for the link address of a
+    dead gateway would fill its send buffer and silence the replies to everyone else: so the queue is short.
+    """
     leg = towards(gateway.name)
     _ip("", [f"link add {gateway.lan} netns {gateway.name} type veth peer name {leg} netns {SERVER}"])
     _ip(
@@ -140,6 +145,7 @@ def _join_server(gateway: Gateway) -> None:
             f"route add {gateway.pool} via {gateway.inner_address} dev {leg} src {SERVER_ADDRESS}",
         ],
     )
+    in_namespace(SERVER, ["sh", "-c", f"echo 2048 > /proc/sys/net/ipv4/neigh/{leg}/unres_qlen_bytes"])
 
 
 def _delay(namespace: str, interface: str) -> None:

@@ -139,4 +139,4 @@ def _lost(
 
 
 def _answered_since(log: Any, wall_ns: int) -> bool:
-    return log.first_reply_after_ns(wall_ns) is not None
+    return log.first_reply_from_ns(wall_ns) is not None

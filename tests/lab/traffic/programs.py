@@ -45,12 +45,12 @@ class PingLog:
         times = [start_ns // 1000, *(t for t in replies if start_ns <= t * 1000 <= end_ns), end_ns // 1000]
         return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0) / 1e6
 
-    def first_reply_after_ns(self, wall_ns: int) -> int | None:
-        """Return when the first reply came to a ping that was itself sent after wall_ns."""
-        for sent, received in zip(self.sent_us, self.received_us, strict=True):
-            if sent * 1000 >= wall_ns and received is not None:
-                return received * 1000
-        return None
+    def first_reply_from_ns(self, wall_ns: int) -> int | None:
+        """Return when the first reply at or after wall_ns came."""
+        later = [
+            received for received in self.received_us if received is not None and received * 1000 >= wall_ns
+        ]
+        return min(later) * 1000 if later else None
 
 
 class Pings:
