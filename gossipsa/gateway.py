@@ -156,7 +156,7 @@ class Gateway:
         )
         return min(due_ns for due_ns in deadlines if due_ns is not None)
 
-    def status(self) -> GatewayStatus:
+    def status(self, *, now_ns: int) -> GatewayStatus:
         """What an operator may see."""
         members = []
         for member in self._swim.members.values():
@@ -168,6 +168,7 @@ class Gateway:
                     boot=member.boot.hex(),
                     incarnation=member.incarnation,
                     round_trip_ms=None if member.rtt_ns is None else round(member.rtt_ns / 1e6, 3),
+                    heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
                     site=metadata.site if metadata else "",
                     zone=metadata.zone if metadata else "",
                 )

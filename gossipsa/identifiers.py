@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC
-from functools import total_ordering
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, NewType
 
@@ -65,17 +64,11 @@ class Holder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return f"{self.gateway}/{self.boot.hex()[:8]}"
 
 
-@total_ordering
-class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
     """An ownership of a client: the higher one stays. Ties of the counter are settled by the boot."""
 
     counter: int
     boot: BootId
-
-    def __lt__(self, other: object) -> bool:
-        if not isinstance(other, Epoch):
-            return NotImplemented
-        return (self.counter, self.boot) < (other.counter, other.boot)
 
     def __str__(self) -> str:
         return f"{self.counter}.{self.boot.hex()[:8]}"
