@@ -16,17 +16,12 @@ from tests.kernel.rigs import UNDER_TEST, WITH_ESP, WITHOUT_ESP
 from tests.lab.kernel import KernelUnavailableError, run_job
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PYTEST = [
-    sys.executable,
-    "-m",
-    "pytest",
-    "-q",
-    "-p",
-    "no:cacheprovider",
-    "-k",
-    "xfrm or real",
-    "tests/kernel",
+TESTS = [
+    "tests/kernel/test_contract.py",
+    "tests/kernel/xfrm/test_real_policies.py",
+    "tests/kernel/xfrm/test_real_associations.py",
 ]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not memory", *TESTS]
 
 pytestmark = pytest.mark.skipif(UNDER_TEST in os.environ, reason="runs there already")
 
@@ -49,7 +44,7 @@ def test_policies_routes_and_raw_sockets_of_this_host() -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert passed(done.stdout) >= 5
+    assert passed(done.stdout) > 15
 
 
 @pytest.mark.lab
@@ -60,9 +55,9 @@ def test_kernel_with_esp(tmp_path: Path) -> None:
             results=tmp_path,
             directory=REPOSITORY,
             timeout_s=180,
-            environment={UNDER_TEST: WITH_ESP, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"},
+            environment={UNDER_TEST: WITH_ESP},
         )
     except KernelUnavailableError as error:
         pytest.skip(str(error))
     assert result.exit_status == 0, result.console
-    assert passed(result.console) >= 30, result.console
+    assert passed(result.console) > 50, result.console

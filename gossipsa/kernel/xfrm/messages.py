@@ -41,6 +41,7 @@ class _XfrmMessage(nlmsg):  # type: ignore[misc]
         (Attribute.TMPL, "XFRMA_TMPL", "template"),
         (Attribute.LTIME_VAL, "XFRMA_LTIME_VAL", "lifetime_current"),
         (Attribute.REPLAY_VAL, "XFRMA_REPLAY_VAL", "replay_state"),
+        (Attribute.SRCADDR, "XFRMA_SRCADDR", "address"),
         (Attribute.ALG_AEAD, "XFRMA_ALG_AEAD", "authenticator"),
         (Attribute.ALG_AUTH_TRUNC, "XFRMA_ALG_AUTH_TRUNC", "authenticator"),
         (Attribute.MARK, "XFRMA_MARK", "mark"),
@@ -54,6 +55,9 @@ class _XfrmMessage(nlmsg):  # type: ignore[misc]
 
     class authenticator(nla):  # type: ignore[misc]  # noqa: N801
         fields = (("value", AuthenticatorField),)
+
+    class address(nla):  # type: ignore[misc]  # noqa: N801
+        fields = (("value", "16s"),)
 
     class encapsulation(nla):  # type: ignore[misc]  # noqa: N801
         fields = (("value", EncapsulationField),)

@@ -46,6 +46,7 @@ class Attribute(IntEnum):
     TMPL = 5
     LTIME_VAL = 9
     REPLAY_VAL = 10
+    SRCADDR = 13
     ALG_AEAD = 18
     ALG_AUTH_TRUNC = 20
     MARK = 21
