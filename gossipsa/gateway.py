@@ -284,6 +284,8 @@ class Gateway:
             case replication.AcknowledgeRecords():
                 self._replicator.hear_acknowledgement(sender, message)
                 self._check_raised(now_ns)
+            case replication.AcknowledgeDrops(versions=versions):
+                self._replicator.hear_drops_acknowledged(sender.gateway, versions)
             case replication.UpdateCounters(updates=updates):
                 for update in updates:
                     if update.epoch.boot == sender.boot:
@@ -527,7 +529,7 @@ class Gateway:
             if record is not None and record.owner == sender.gateway:
                 self._coordinator.superseded(version.client, None, now_ns=now_ns)
                 self._store.drop(version.client, version.epoch)
-        self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=versions))
+        self._outbox.send(sender.gateway, replication.AcknowledgeDrops(versions=versions))
 
     def _yield(self, owned: OwnedRecord, now_ns: int) -> None:
         """A higher epoch owns a client of ours (rule R5): SAs go first, and no DELETE is sent."""

@@ -34,6 +34,7 @@ MeshMessage = (
     | replication.PutRecords
     | replication.AcknowledgeRecords
     | replication.DropRecords
+    | replication.AcknowledgeDrops
     | replication.UpdateCounters
     | replication.RecallRecords
     | replication.ReturnRecords

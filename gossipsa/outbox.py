@@ -13,6 +13,7 @@ StateMessage = (
     replication.PutRecords
     | replication.AcknowledgeRecords
     | replication.DropRecords
+    | replication.AcknowledgeDrops
     | replication.UpdateCounters
     | replication.RecallRecords
     | replication.ReturnRecords

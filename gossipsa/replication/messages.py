@@ -52,6 +52,12 @@ class DropRecords(Value, frozen=True, tag=4):
     versions: tuple[RecordVersion, ...]
 
 
+class AcknowledgeDrops(Value, frozen=True, tag=14):
+    """Replica to owner: these are kept no longer."""
+
+    versions: tuple[RecordVersion, ...]
+
+
 class CounterUpdate(Value, frozen=True):
     """Sequence numbers of one client. Lost ones are made good by the next."""
 

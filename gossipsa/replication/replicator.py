@@ -199,9 +199,6 @@ class Replicator:
         """Returns the clients of which `sender` has the latest version now."""
         complete = []
         for version in message.versions:
-            drops = self._drops.get(sender.gateway)
-            if drops is not None and drops.pop(version.client, None) is not None and not drops:
-                del self._drops[sender.gateway]
             owned = self._owned.get(version.client)
             if owned is None or owned.record.epoch != version.epoch:
                 continue
@@ -215,6 +212,10 @@ class Replicator:
                 complete.append(version.client)
                 self._remove_superfluous(owned)
         return complete
+
+    def hear_drops_acknowledged(self, sender: GatewayName, versions: tuple[RecordVersion, ...]) -> None:
+        for version in versions:
+            self._cancel_drop(sender, version.client)
 
     def flush(self, *, now_ns: int) -> Outbox:
         """Everything that is due to be sent."""
@@ -276,6 +277,7 @@ class Replicator:
                 waiting.get(holder, {}).pop(owned.record.client, None)
         for holder in self._replicas:
             owned.copies.setdefault(holder, _Copy())
+            self._cancel_drop(holder.gateway, owned.record.client)
         stay = tuple(holder for holder in owned.copies if holder not in self._replicas)
         replicas = self._replicas + stay
         if owned.record.replicas != replicas:
@@ -284,6 +286,7 @@ class Replicator:
             for holder, copy in owned.copies.items():
                 if copy.acknowledged < owned.record.sequence:
                     self._dirty.setdefault(holder, {})[owned.record.client] = None
+        self._remove_superfluous(owned)
 
     def _remove_superfluous(self, owned: OwnedRecord) -> None:
         sequence = owned.record.sequence
@@ -307,6 +310,11 @@ class Replicator:
                 client=record.client, epoch=record.epoch, sequence=record.sequence
             )
         self._drops_due_ns = None
+
+    def _cancel_drop(self, gateway: GatewayName, client: ClientId) -> None:
+        drops = self._drops.get(gateway)
+        if drops is not None and drops.pop(client, None) is not None and not drops:
+            del self._drops[gateway]
 
     def _flush_records(self, holder: Holder, dirty: dict[ClientId, None], out: Outbox, now_ns: int) -> None:
         under_way = self._under_way.setdefault(holder, {})

@@ -1,0 +1,218 @@
+"""An owner and its replicas over a lossy line: what is acknowledged is there, and lanes are disjoint."""
+
+from __future__ import annotations
+
+from random import Random
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gossipsa.identifiers import BootId, ClientId, Epoch, GatewayName, Holder
+from gossipsa.ipsec.lanes import ALL_LANES
+from gossipsa.ipsec.security_association import SaCounters
+from gossipsa.replication.lane_ledger import LaneLedger
+from gossipsa.replication.messages import (
+    AcknowledgeRecords,
+    DropRecords,
+    PutRecords,
+    RecordVersion,
+    UpdateCounters,
+)
+from gossipsa.replication.replicator import CREATOR_CEILING, Replicator
+from gossipsa.replication.store import RecordStore, key_ids
+from gossipsa.settings import ReplicationSettings
+from gossipsa.wire.codec import Decoder, encode
+from tests.client_states import make_child, make_client_state
+
+OWNER = Holder(GatewayName("a"), BootId(b"a" * 16))
+B, C, D = (Holder(GatewayName(name), BootId(name.encode() * 16)) for name in "bcd")
+SETTINGS = ReplicationSettings()
+SECOND = 10**9
+
+
+class Mesh:
+    """One owner, three possible replicas, and messages that may be lost."""
+
+    def __init__(self) -> None:
+        self.random = Random(3)
+        self.ledger = LaneLedger()
+        self.owner = Replicator(me=OWNER, settings=SETTINGS, ledger=self.ledger)
+        self.ledgers = {holder: LaneLedger() for holder in (B, C, D)}
+        self.stores = {holder: RecordStore(self.ledgers[holder]) for holder in (B, C, D)}
+        self.now_ns = 0
+
+    def deliver(self, *, lost: frozenset[Holder] = frozenset(), answers_lost: bool = False) -> None:
+        by_name = {holder.gateway: holder for holder in self.stores}
+        for to, message in self.owner.flush(now_ns=self.now_ns):
+            holder = by_name[to]
+            if holder in lost:
+                continue
+            store = self.stores[holder]
+            versions: list[RecordVersion] = []
+            match message:
+                case PutRecords(copies=copies):
+                    # What travels is what was encoded.
+                    assert Decoder[PutRecords](PutRecords).decode(encode(message)) == message
+                    for copy in copies:
+                        assert store.put(copy) is None
+                        record = copy.record
+                        versions.append(
+                            RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
+                        )
+                case DropRecords(versions=dropped):
+                    for version in dropped:
+                        store.drop(version.client, version.epoch)
+                    if not answers_lost:
+                        self.owner.hear_drops_acknowledged(to, dropped)
+                case UpdateCounters(updates=updates):
+                    for update in updates:
+                        store.update_counters(update)
+            if versions and not answers_lost:
+                self.owner.hear_acknowledgement(holder, AcknowledgeRecords(versions=tuple(versions)))
+
+    def settle(self) -> None:
+        for _ in range(6):
+            self.now_ns += SECOND
+            self.deliver()
+
+    def check_lanes(self, client: ClientId) -> None:
+        owned = self.owner.get(client)
+        if owned is None:
+            return
+        for key in key_ids(owned.record):
+            union = 0
+            for ledger in (self.ledger, *self.ledgers.values()):
+                held = ledger.book(key).held
+                assert union & held == 0
+                union |= held
+            assert union <= ALL_LANES
+
+
+def client_id(number: int) -> ClientId:
+    return ClientId(number.to_bytes(16, "big"))
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(("connect", "rekey", "delete", "count", "place", "deliver")),
+        st.integers(0, 3),
+        st.sets(st.sampled_from((B, C, D))),
+        st.booleans(),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_replicas_converge_to_the_owner_whatever_is_lost(
+    history: list[tuple[str, int, set[Holder], bool]],
+) -> None:
+    mesh = Mesh()
+    mesh.owner.place((B, C), alive=(B, C, D))
+    for what, number, holders, answers_lost in history:
+        client = client_id(number)
+        owned = mesh.owner.get(client)
+        if what == "connect" and owned is None:
+            mesh.owner.create(client, make_client_state(mesh.random))
+        elif what == "rekey" and owned is not None:
+            state = owned.record.state
+            child = make_child(state.ike_sa.spis, mesh.random)
+            mesh.owner.change(client, msgspec.structs.replace(state, children=(child,)))
+        elif what == "delete":
+            mesh.owner.disown(client, tell_replicas=True)
+        elif what == "count" and owned is not None:
+            child = owned.record.state.children[0]
+            counters = SaCounters(
+                outbound_spi=child.outbound_spi, inbound_spi=child.inbound_spi, sent=number, received=number
+            )
+            mesh.owner.update_counters(client, (counters,))
+        elif what == "place":
+            chosen = tuple(sorted(holders))[:2]
+            mesh.owner.place(chosen, alive=(B, C, D))
+        mesh.now_ns += SECOND // 10
+        mesh.deliver(lost=frozenset(holders) if what == "deliver" else frozenset(), answers_lost=answers_lost)
+        for seen in range(4):
+            mesh.check_lanes(client_id(seen))
+    mesh.settle()
+    for owned in mesh.owner.owned():
+        assert set(owned.acknowledged_by()) == set(mesh.owner.replicas)
+        assert owned.record.replicas == mesh.owner.replicas
+    for holder, store in mesh.stores.items():
+        expected = (
+            {owned.record.client for owned in mesh.owner.owned()} if holder in mesh.owner.replicas else set()
+        )
+        assert {record.client for record in store.records()} == expected
+        for record in store.records():
+            theirs = mesh.owner.get(record.client)
+            assert theirs is not None
+            assert record.with_counters(theirs.record.counters) == theirs.record
+
+
+def test_new_clients_get_lanes_for_each_replica_and_the_creators_ceiling() -> None:
+    mesh = Mesh()
+    mesh.owner.place((B, C), alive=(B, C))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.settle()
+    owned = mesh.owner.get(client_id(1))
+    assert owned is not None
+    (key,) = owned.record.keys
+    assert (key.creator, key.ceiling) == (OWNER, CREATOR_CEILING)
+    held = [mesh.ledgers[holder].book(key_ids(owned.record)[0]).held for holder in (B, C)]
+    assert [lanes.bit_count() for lanes in held] == [8, 8]
+
+
+def test_nothing_is_sent_twice_without_need() -> None:
+    mesh = Mesh()
+    mesh.owner.place((B, C), alive=(B, C))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    assert len(mesh.owner.flush(now_ns=0)) == 2
+    assert mesh.owner.flush(now_ns=1) == []
+    assert mesh.owner.next_deadline_ns() == SETTINGS.resend_interval_ns
+    assert len(mesh.owner.flush(now_ns=SETTINGS.resend_interval_ns)) == 2
+
+
+def test_old_replica_keeps_its_copy_until_the_new_one_has_it() -> None:
+    """Rule R6: add before remove."""
+    mesh = Mesh()
+    mesh.owner.place((B, C), alive=(B, C, D))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.settle()
+    mesh.owner.place((C, D), alive=(B, C, D))
+    mesh.deliver(lost=frozenset({D}))
+    assert client_id(1) in mesh.stores[B]
+    mesh.settle()
+    assert client_id(1) not in mesh.stores[B]
+    assert client_id(1) in mesh.stores[D]
+
+
+def test_grant_repeated_to_a_replica_that_gave_the_record_up_stays_burnt() -> None:
+    mesh = Mesh()
+    mesh.owner.place((B,), alive=(B,))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    ((_, message),) = mesh.owner.flush(now_ns=0)
+    assert isinstance(message, PutRecords)
+    store, ledger = mesh.stores[B], mesh.ledgers[B]
+    (copy,) = message.copies
+    store.put(copy)
+    key = key_ids(copy.record)[0]
+    assert ledger.book(key).held
+    store.drop(copy.record.client, copy.record.epoch)
+    store.put(copy)
+    assert not ledger.book(key).held
+
+
+def test_older_copy_is_refused_and_the_newer_record_named() -> None:
+    mesh = Mesh()
+    mesh.owner.place((B,), alive=(B,))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    ((_, message),) = mesh.owner.flush(now_ns=0)
+    assert isinstance(message, PutRecords)
+    (copy,) = message.copies
+    taken = msgspec.structs.replace(copy.record, owner=C.gateway, epoch=Epoch(2, C.boot))
+    store = mesh.stores[B]
+    store.put(msgspec.structs.replace(copy, record=taken))
+    assert store.put(copy) == taken
+    assert store.get(client_id(1)) == taken
+    assert store.owners() == (C.gateway,)
