@@ -73,7 +73,7 @@ class Activator:
             if not sas:
                 return {}
         error = CharonRefusedError(
-            f"IKE_SA stays passive; is charon.plugins.ha.segment_count {segment_count}?"
+            f"IKE_SA stays passive: is charon.plugins.ha.segment_count not {segment_count}?"
         )
         return {sa.spis: error for sa in sas}
 

@@ -60,8 +60,9 @@ class _Session:
 
     commands: ViciConnection
     listing: CharonListing
-    process: CharonProcess | None
     wire_version: int
+    began_s: float
+    """trio's clock."""
     children: dict[int, str] = field(default_factory=dict)
     """Charon's numbers of CHILD_SAs, by inbound SPI."""
 
@@ -298,7 +299,7 @@ class Charon:
     async def _loaded_connections(self, session: _Session, wanted: set[str]) -> Connections:
         """List charon's connections; one that has just started gets time to load those that are wanted."""
         connections = await session.listing.connections()
-        with trio.move_on_after(self._settings.connections_wait_ns / 1e9):
+        with trio.move_on_at(session.began_s + self._settings.connections_wait_ns / 1e9):
             while not wanted <= connections.keys():
                 await trio.sleep(_RECONNECT_S)
                 connections = await session.listing.connections()
@@ -427,7 +428,7 @@ class Charon:
 
     async def _started(self, commands: ViciConnection) -> None:
         release = text(await commands.request("version"), "version")
-        wire_version = wire_version_of_release(release)
+        wire_version = self._settings.ha_version or wire_version_of_release(release)
         if wire_version is None:
             raise CharonUnavailableError(f"charon {release!r} speaks no HA version that is spoken here")
         listing = CharonListing(commands, listing_sas_max=self._settings.listing_sas_max)
@@ -443,7 +444,10 @@ class Charon:
         self._from_dead_charon = ()
         self._last_process, self._was_up = process, True
         self._session = _Session(
-            commands=commands, listing=listing, process=process, wire_version=wire_version
+            commands=commands,
+            listing=listing,
+            wire_version=wire_version,
+            began_s=trio.current_time(),
         )
         logger.info("charon %s is up, HA version %d", release, wire_version)
         self._outbox.put(IkeDaemonStarted(resumed=resumed))

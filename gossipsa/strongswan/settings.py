@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import Endpoint
+from gossipsa.strongswan.ha_attributes import NUMBERS
 from gossipsa.strongswan.segments import SEGMENTS_MAX
 
 HA_PORT = 4510
@@ -30,6 +31,8 @@ class CharonSettings:
     """Our end of the HA plugin's link: charon.plugins.ha.remote."""
     ha_remote: Endpoint = HA_REMOTE
     """Charon's end: charon.plugins.ha.local."""
+    ha_version: int | None = None
+    """Wire version of the HA plugin, 3 to 5; None to conclude it from the release that charon tells."""
     segment_count: int = 1
     """charon.plugins.ha.segment_count, 1 to 16. 16 is advised: with 1, each activation makes charon ignore
     all its clients for a moment, and also activates imported clients whose turn has not come."""
@@ -54,6 +57,8 @@ class CharonSettings:
         _check("connections_wait_ns", self.connections_wait_ns, 0, 600 * 10**9)
         _check("adoption_wait_ns", self.adoption_wait_ns, 0, 600 * 10**9)
         _check("listing_sas_max", self.listing_sas_max, 0, 1_000_000)
+        if self.ha_version is not None:
+            _check("ha_version", self.ha_version, min(NUMBERS), max(NUMBERS))
         if self.ha_local.address.version != self.ha_remote.address.version:
             raise ConfigurationError("ha_local and ha_remote are of different address families")
 
