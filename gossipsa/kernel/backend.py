@@ -6,15 +6,18 @@ Batches answer per item, in order: None for done, a KernelError for refused. One
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import trio
 
 from gossipsa.errors import KernelError
 from gossipsa.identifiers import Endpoint, IpAddress, Secret
 from gossipsa.ipsec.security_association import IpsecMode
 from gossipsa.ipsec.traffic_selector import TrafficSelector
+
+if TYPE_CHECKING:
+    # For the types of channels alone: the in-memory kernel's core, which a simulation runs, needs no trio.
+    import trio
 
 UNLIMITED_PACKETS = 2**64 - 1
 """XFRM_INF: no limit."""

@@ -20,6 +20,7 @@ from gossipsa.kernel.backend import Answer, OutboundBlock
 from gossipsa.kernel.covering_network import covering_network
 from gossipsa.kernel.xfrm.messages import encode
 from gossipsa.kernel.xfrm.netlink import NetlinkFormatError, RequestSocket, split_attributes
+from gossipsa.kernel.xfrm.pacing import paced
 from gossipsa.kernel.xfrm.uapi import (
     SELECTOR,
     Action,
@@ -74,7 +75,7 @@ class Policies:
                 for selector in block_selectors(block)
                 for interface_id in self._interface_ids
             ]
-            for block in blocks
+            async for block in paced(blocks)
         ]
         return await self._execute(messages, blocks, "block", done=(errno.EEXIST,))
 
@@ -85,7 +86,7 @@ class Policies:
                 for selector in block_selectors(block)
                 for interface_id in self._interface_ids
             ]
-            for block in blocks
+            async for block in paced(blocks)
         ]
         return await self._execute(messages, blocks, "unblock", done=(errno.ENOENT, errno.ESRCH))
 
@@ -105,7 +106,7 @@ class Policies:
                 for remote in dict.fromkeys(covering_network(selector) for selector in block.destinations)
                 for record in by_remote.get(remote, ())
             ]
-            for block in towards
+            async for block in paced(towards)
         ]
         return await self._execute(messages, towards, "delete policies of", done=(errno.ENOENT, errno.ESRCH))
 

@@ -26,6 +26,7 @@ from gossipsa.kernel.xfrm.netlink import (
     RequestSocket,
     split_attributes,
 )
+from gossipsa.kernel.xfrm.pacing import paced
 from gossipsa.kernel.xfrm.uapi import family_of
 
 RTM_NEWROUTE = 24
@@ -74,7 +75,7 @@ class Routes:
         found = await self._requests.ask([encode_lookup(address) for address in outer], decode_next_hop)
         next_hops = dict(zip(outer, found, strict=True))
         messages: list[tuple[int, bytearray]] = []
-        for index, route in enumerate(routes):
+        async for index, route in paced(enumerate(routes)):
             next_hop = next_hops[route.towards]
             if isinstance(next_hop, Refusal):
                 answers[index] = next_hop.to_error(f"no route to {route.towards}")
@@ -87,7 +88,7 @@ class Routes:
         return tuple(answers)
 
     async def delete(self, addresses: Sequence[IpAddress]) -> tuple[Answer, ...]:
-        messages = [self._encode(RTM_DELROUTE, address, None) for address in addresses]
+        messages = [self._encode(RTM_DELROUTE, address, None) async for address in paced(addresses)]
         refusals = await self._requests.execute(messages)
         return tuple(
             None

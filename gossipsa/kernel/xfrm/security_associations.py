@@ -16,6 +16,7 @@ from gossipsa.kernel.number_setting import check_numbers, merge_window
 from gossipsa.kernel.xfrm.algorithms import algorithm_attributes
 from gossipsa.kernel.xfrm.messages import encode
 from gossipsa.kernel.xfrm.netlink import NLM_F_REPLACE, NetlinkFormatError, Refusal, RequestSocket
+from gossipsa.kernel.xfrm.pacing import paced
 from gossipsa.kernel.xfrm.sa_record import (
     SaRecord,
     decode_kernel_sa,
@@ -91,13 +92,13 @@ class SecurityAssociations:
             return encode_new_sa(sa, window_packets=self._window_packets, now_s=now_s)
 
         answers = _Answers([f"add {describe(sa.id)}" for sa in sas])
-        for index, sa in enumerate(sas):
+        async for index, sa in paced(enumerate(sas)):
             answers.try_to_encode(index, encode_one, sa)
         return await answers.execute(self._requests)
 
     async def delete(self, ids: Sequence[SaId]) -> tuple[Answer, ...]:
         answers = _Answers([f"delete {describe(sa_id)}" for sa_id in ids])
-        for index, sa_id in enumerate(ids):
+        async for index, sa_id in paced(enumerate(ids)):
             answers.messages.append((index, encode(MessageType.DELSA, sa_identity(sa_id))))
         refused = await answers.execute(self._requests)
         missing = [index for index, answer in enumerate(refused) if _is(answer, errno.ESRCH)]
@@ -125,7 +126,7 @@ class SecurityAssociations:
     ) -> tuple[Answer, ...]:
         """Look the SAs up, and send for each the message that `encode_change` makes of it."""
         answers = _Answers([f"{what} {describe(sa_id)}" for sa_id in ids])
-        for index, found in enumerate(await self._look_up(ids)):
+        async for index, found in paced(enumerate(await self._look_up(ids))):
             if isinstance(found, Refusal):
                 answers.refuse(index, found)
             else:
