@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from examples.demo.analysis import Run
 from examples.demo.observation import ClientObservation, PacketSeen
+from examples.demo.timeline import TimelineEntry
 from gossipsa.identifiers import Endpoint
 
 _NS_PER_S = 1e9
@@ -23,14 +24,6 @@ _ROW_FILLING = 0.8
 _MARK_COLOUR = "#222222"
 _ZOOM_BEFORE_S = 0.6
 _ZOOM_AFTER_S = 0.8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """A moment worth a line across the picture."""
-
-    at_ns: int
-    label: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +68,14 @@ def draw_picture(
     title: str,
     observations: Sequence[ClientObservation],
     run: Run,
-    marks: Sequence[Mark],
+    timeline: Sequence[TimelineEntry],
     legend: Legend,
     packet_interval_ns: int,
 ) -> None:
     """Write the picture; the file's suffix decides on the format (`.png`, `.svg`, `.pdf`).
 
     Args:
-        marks: in the order of time.
+        timeline: begins with the kill.
         packet_interval_ns: how often a client sends; two missed echoes in a row show as silence.
     """
     figure = Figure(figsize=_SIZE_INCHES, layout="constrained")
@@ -94,7 +87,7 @@ def draw_picture(
     order = list(legend.names)
     rows = sorted(observations, key=lambda each: order.index(each.first_gateway))
     _draw_rows(everyone, rows, run, legend, gap_max_ns)
-    _draw_marks(everyone, marks[:1], run)
+    _draw_marks(everyone, timeline[:1])
     everyone.set_xlim(_seconds(run, run.started_at_ns), _seconds(run, run.ended_at_ns))
     everyone.set_ylabel(f"{len(rows)} clients, by first gateway")
     everyone.legend(
@@ -108,7 +101,7 @@ def draw_picture(
 
     moved = [each for each in rows if each.first_gateway == run.killed]
     _draw_packets(orphans, moved, run, legend)
-    _draw_marks(orphans, marks, run)
+    _draw_marks(orphans, timeline)
     last_move_ns = max((move.at_ns for each in moved for move in each.moves), default=run.killed_at_ns)
     orphans.set_xlim(-_ZOOM_BEFORE_S, _seconds(run, last_move_ns) + _ZOOM_AFTER_S)
     orphans.set_ylabel(f"{len(moved)} clients of {legend.names[run.killed]}")
@@ -150,12 +143,12 @@ def _draw_packets(axes: Axes, rows: Sequence[ClientObservation], run: Run, legen
     axes.set_yticks([])
 
 
-def _draw_marks(axes: Axes, marks: Sequence[Mark], run: Run) -> None:
-    for index, mark in enumerate(marks):
-        at_s = _seconds(run, mark.at_ns)
+def _draw_marks(axes: Axes, timeline: Sequence[TimelineEntry]) -> None:
+    for index, entry in enumerate(timeline):
+        at_s = entry.after_kill_ns / _NS_PER_S
         axes.axvline(at_s, color=_MARK_COLOUR, linewidth=1.0, linestyle="-" if index == 0 else "--")
         axes.annotate(
-            mark.label,
+            str(entry),
             xy=(at_s, 0.98 - 0.09 * index),
             xycoords=("data", "axes fraction"),
             xytext=(4, 0),

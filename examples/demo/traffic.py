@@ -35,7 +35,7 @@ class ClientSockets(AbstractContextManager["ClientSockets"]):
 
 
 async def exchange_packets(
-    clients: Sequence[Client], sockets: Sequence[trio.socket.SocketType], *, interval_s: float
+    clients: Sequence[Client], sockets: Sequence[trio.socket.SocketType], interval_s: float
 ) -> None:
     """Let every client send a packet each interval and take what comes, until cancelled."""
     async with trio.open_nursery() as nursery:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from examples.demo.analysis import Run
 from examples.demo.observation import ClientObservation, Move, PacketSeen
 from examples.demo.palette import colours_of
-from examples.demo.picture import Legend, Mark, Service, draw_picture, services_of
+from examples.demo.picture import Legend, Service, draw_picture, services_of
+from examples.demo.timeline import TimelineEntry
 from gossipsa.identifiers import Endpoint
 
 ALPHA = Endpoint(IPv4Address("127.77.0.1"), 4500)
@@ -77,7 +78,7 @@ def test_the_picture_is_written(tmp_path: Path, suffix: str, begins_with: bytes)
             ClientObservation(client="b", first_gateway=BRAVO, packets=()),
         ],
         run=Run(killed=ALPHA, started_at_ns=0, killed_at_ns=10, ended_at_ns=30, served_within_ns=9),
-        marks=[Mark(at_ns=10, label="killed")],
+        timeline=[TimelineEntry(after_kill_ns=0, text="killed")],
         legend=Legend(names={ALPHA: "alpha", BRAVO: "bravo"}, colours=colours_of(gateways)),
         packet_interval_ns=10,
     )
