@@ -15,6 +15,8 @@ from gossipsa.swim.settings import SwimSettings
 
 PACKET_OVERHEAD_BYTES = 48
 """Boot id, array headers, and the message of a full state."""
+MESSAGE_BYTES_MAX = 128
+"""More than the longest message, which names a member."""
 
 
 @dataclass(slots=True)
@@ -28,15 +30,13 @@ class Outbox:
 
     def __init__(self, boot: BootId, settings: SwimSettings) -> None:
         self._boot = boot
-        self._encoded_bytes_max = settings.encoded_bytes_max
+        self._room_bytes = settings.encoded_bytes_max - PACKET_OVERHEAD_BYTES
         self._datagrams_max = settings.state_datagrams_max
         self._letters: dict[GatewayName, _Letter] = {}
         self._states: list[Send] = []
 
     def post(self, to: GatewayName, message: Message) -> None:
-        letter = self._letters.setdefault(to, _Letter())
-        if len(letter.messages) < MESSAGES_MAX:
-            letter.messages.append(message)
+        self._letters.setdefault(to, _Letter()).messages.append(message)
 
     def tell(self, to: GatewayName, update: Update) -> None:
         """Send an update to somebody who needs it, beside what the queue gives."""
@@ -50,14 +50,14 @@ class Outbox:
 
     def request_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
         """Send our full state, and ask for the receiver's."""
-        parts = self._split(state)
+        parts = self._split_state(state)
         for index, updates in enumerate(parts):
             messages = (StateRequest(sequence=sequence),) if index == 0 else ()
             self._send_state(to, messages, updates)
 
     def reply_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
         """Send our full state as an answer."""
-        parts = self._split(state)
+        parts = self._split_state(state)
         for index, updates in enumerate(parts):
             reply = StateReply(sequence=sequence, part=index, parts=len(parts))
             self._send_state(to, (reply,), updates)
@@ -78,32 +78,61 @@ class Outbox:
         sends = []
         for to, letter in self._letters.items():
             accused = accusation(to)
-            told = letter.updates if accused is None else [accused, *letter.updates]
-            room_bytes = self._encoded_bytes_max - PACKET_OVERHEAD_BYTES
-            room_bytes -= sum(encoded_bytes(update) for update in told)
-            room_bytes -= sum(len(msgspec.msgpack.encode(message)) for message in letter.messages)
+            told = self._fitting(letter.updates if accused is None else [accused, *letter.updates])
+            room_bytes = self._room_bytes - sum(map(encoded_bytes, told))
+            *full, messages = self._split_messages(letter.messages, room_bytes)
+            sends += [Send(to=to, packet=SwimPacket(boot=self._boot, messages=part)) for part in full]
+            room_bytes -= sum(map(_size_bytes, messages))
             updates = (*told, *(update for update in news(to, room_bytes) if update not in told))
-            if letter.messages or updates:
-                packet = SwimPacket(boot=self._boot, messages=tuple(letter.messages), updates=updates)
+            if messages or updates:
+                packet = SwimPacket(boot=self._boot, messages=messages, updates=updates)
                 sends.append(Send(to=to, packet=packet))
         self._letters = {}
         states, self._states = self._states, []
         return states + sends
 
-    def _split(self, state: Sequence[Update]) -> list[list[Update]]:
-        """As many datagrams as it takes, or all in one for a stream."""
+    def _fitting(self, updates: list[Update]) -> list[Update]:
+        """The first updates that leave room for a message; the others travel as news."""
+        room_bytes = self._room_bytes - MESSAGE_BYTES_MAX
+        fitting = []
+        for update in updates:
+            room_bytes -= encoded_bytes(update)
+            if room_bytes < 0:
+                break
+            fitting.append(update)
+        return fitting
+
+    def _split_messages(self, messages: list[Message], bytes_max: int) -> list[tuple[Message, ...]]:
+        """Packets of messages, each within so many bytes: the last one carries updates too."""
+        parts: list[list[Message]] = [[]]
+        room_bytes = bytes_max
+        for message in messages:
+            size_bytes = _size_bytes(message)
+            if size_bytes > room_bytes or len(parts[-1]) == MESSAGES_MAX:
+                parts.append([])
+                room_bytes = bytes_max
+            parts[-1].append(message)
+            room_bytes -= size_bytes
+        return [tuple(part) for part in parts]
+
+    def _split_state(self, state: Sequence[Update]) -> list[list[Update]]:
+        """As many datagrams as it takes, or all in one packet for a stream."""
         parts: list[list[Update]] = [[]]
-        room_bytes = self._encoded_bytes_max - PACKET_OVERHEAD_BYTES
+        room_bytes = self._room_bytes
         for update in state:
             size_bytes = encoded_bytes(update)
             if size_bytes > room_bytes:
                 parts.append([])
-                room_bytes = self._encoded_bytes_max - PACKET_OVERHEAD_BYTES
+                room_bytes = self._room_bytes
             parts[-1].append(update)
             room_bytes -= size_bytes
         return parts if len(parts) <= self._datagrams_max else [list(state)]
 
     def _send_state(self, to: GatewayName, messages: tuple[Message, ...], updates: Sequence[Update]) -> None:
         packet = SwimPacket(boot=self._boot, messages=messages, updates=tuple(updates))
-        bulk = len(msgspec.msgpack.encode(packet)) > self._encoded_bytes_max
+        bulk = sum(map(encoded_bytes, updates)) > self._room_bytes
         self._states.append(Send(to=to, packet=packet, bulk=bulk))
+
+
+def _size_bytes(message: Message) -> int:
+    return len(msgspec.msgpack.encode(message))

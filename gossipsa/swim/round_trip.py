@@ -33,5 +33,5 @@ class RoundTrip:
         if self.smoothed_ns is None:
             return settings.ack_wait_initial_ns
         # RFC 6298 adds at least the clock granularity; what is coarse here is the scheduling of a daemon.
-        slack_ns = max(4 * self.variation_ns, settings.ack_wait_min_ns // 2)
+        slack_ns = max(4 * self.variation_ns, settings.ack_wait_min_ns // 4)
         return min(max(self.smoothed_ns + slack_ns, settings.ack_wait_min_ns), settings.ack_wait_max_ns)

@@ -106,6 +106,11 @@ class Swim:
         return {member.name: member.view() for member in self._table}
 
     @property
+    def metadata(self) -> bytes:
+        """What we say of ourselves."""
+        return self._own.metadata
+
+    @property
     def incarnation(self) -> int:
         """Our own."""
         return self._own.incarnation

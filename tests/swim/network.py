@@ -12,7 +12,7 @@ from random import Random
 import msgspec
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.swim.messages import SwimPacket
+from gossipsa.swim.messages import StateReply, StateRequest, SwimPacket
 from gossipsa.swim.outputs import Event, Outputs, Send
 from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
 from gossipsa.swim.swim import Swim
@@ -50,6 +50,8 @@ class Host:
 
     name: GatewayName
     boots: int = 0
+    began_ns: int = 0
+    """When the present boot started."""
     swim: Swim | None = None
     paused: bool = False
     waiting: list[tuple[GatewayName, bytes]] = field(default_factory=list)
@@ -89,7 +91,12 @@ class Network:
         self.watched = watched
         self.sluggish_ms = sluggish_ms
         self.told: list[Told] = []
+        """Events since the mesh settled; tests clear it."""
+        self.history: list[Told] = []
+        """All events ever."""
         self.blocked: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
+        self.updates_seen: dict[GatewayName, int] = {}
+        """Updates sent about each member, but for full states."""
         self._queue: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._decoder = msgspec.msgpack.Decoder(SwimPacket)
@@ -100,6 +107,7 @@ class Network:
         """Boot a member; it joins by all the others unless told otherwise."""
         host = self.hosts[name]
         host.boots += 1
+        host.began_ns = self.now_ns
         host.paused = False
         host.waiting = []
         random = Random(f"{self.random.random()} {name} {host.boots}")
@@ -133,6 +141,10 @@ class Network:
     def kill(self, name: GatewayName) -> None:
         self.hosts[name].swim = None
 
+    def leave(self, name: GatewayName) -> None:
+        host = self.hosts[name]
+        self._do(host, self.swim(name).leave(now_ns=self.now_ns))
+
     def pause(self, name: GatewayName) -> None:
         """SIGSTOP: packets pile up, timers do not fire."""
         self.hosts[name].paused = True
@@ -161,12 +173,18 @@ class Network:
         heapq.heappush(self._queue, (at_ns, self._order, lambda: (action(), None)[1]))
 
     def run(self, duration_ns: int, *, until: Callable[[], bool] | None = None) -> int:
-        """Let time pass, at most so long, or until a condition holds; returns how long it took."""
+        """Let time pass, at most so long, or until a condition holds; returns how long it took.
+
+        The condition is looked at every millisecond.
+        """
         start_ns = self.now_ns
         end_ns = start_ns + duration_ns
+        look_ns = start_ns
         while self._queue and self._queue[0][0] <= end_ns:
-            if until is not None and until():
-                return self.now_ns - start_ns
+            if until is not None and self._queue[0][0] > look_ns:
+                if until():
+                    return self.now_ns - start_ns
+                look_ns = self._queue[0][0] + MILLISECOND_NS
             self.now_ns, _, action = heapq.heappop(self._queue)
             action()
         if until is not None and until():
@@ -211,7 +229,9 @@ class Network:
             if isinstance(output, Send):
                 self._send(host, output)
             else:
-                self.told.append(Told(at_ns=self.now_ns, observer=host.name, event=output))
+                told = Told(at_ns=self.now_ns, observer=host.name, event=output)
+                self.told.append(told)
+                self.history.append(told)
         swim = host.swim
         if swim is None:
             return
@@ -227,6 +247,9 @@ class Network:
     def _send(self, host: Host, send: Send) -> None:
         data = msgspec.msgpack.encode(send.packet)
         assert send.bulk or len(data) <= self.settings.encoded_bytes_max
+        if not any(isinstance(said, StateRequest | StateReply) for said in send.packet.messages):
+            for update in send.packet.updates:
+                self.updates_seen[update.member] = self.updates_seen.get(update.member, 0) + 1
         host.sent.packets += 1
         host.sent.payload_bytes += len(data)
         if self.blocked(host.name, send.to) or self.random.random() < self.loss:

@@ -1,0 +1,93 @@
+"""Values that tests of several modules need, and strategies for them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from hypothesis import strategies as st
+
+from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim.messages import (
+    Ack,
+    Heard,
+    IndirectAck,
+    MemberState,
+    Nack,
+    Ping,
+    PingRequest,
+    StateReply,
+    StateRequest,
+    SwimPacket,
+    Update,
+)
+
+US = GatewayName("us")
+THEM = GatewayName("them")
+OTHERS = tuple(GatewayName(f"other{index}") for index in range(6))
+BOOT = BootId(b"b" * 16)
+NEW_BOOT = BootId(b"a" * 16)
+"""Sorts before BOOT, so that nothing passes by the accident of the tie-break."""
+ENDPOINT = Endpoint(ip_address("192.0.2.1"), 4600)
+
+
+def claim(
+    state: MemberState = MemberState.ALIVE,
+    *,
+    member: GatewayName = THEM,
+    boot: BootId = BOOT,
+    incarnation: int = 0,
+    witness: GatewayName | None = None,
+    complete: bool | None = None,
+    metadata: bytes = b"",
+    age_s: int = 0,
+) -> Update:
+    """An update as it travels: only claims of life are complete, unless said otherwise."""
+    if complete is None:
+        complete = state is MemberState.ALIVE
+    if witness is None:
+        witness = OTHERS[0] if state in (MemberState.SUSPECT, MemberState.FAILED) else GatewayName("")
+    return Update(
+        member=member,
+        boot=boot,
+        incarnation=incarnation,
+        state=state,
+        witness=witness,
+        age_s=age_s,
+        address=ENDPOINT.address.packed if complete else b"",
+        port=ENDPOINT.port if complete else 0,
+        metadata=metadata,
+    )
+
+
+gateway_names = st.sampled_from([US, THEM, *OTHERS])
+boots = st.sampled_from([BOOT, NEW_BOOT, BootId(b"c" * 16)])
+incarnations = st.integers(0, 3) | st.integers(0, 1 << 62)
+sequences = st.integers(0, 5) | st.integers(0, (1 << 32) - 1)
+updates = st.builds(
+    Update,
+    member=gateway_names,
+    boot=boots,
+    incarnation=incarnations,
+    state=st.sampled_from(MemberState),
+    witness=gateway_names | st.just(GatewayName("")),
+    age_s=st.integers(0, 200_000),
+    address=st.sampled_from([b"", b"\x0a\0\0\1", b"\xfd" * 16, b"bad"]),
+    port=st.integers(0, 65_535),
+    metadata=st.binary(max_size=512),
+)
+messages = st.one_of(
+    st.builds(Ping, sequence=sequences),
+    st.builds(Ack, sequence=sequences),
+    st.builds(PingRequest, sequence=sequences, target=gateway_names),
+    st.builds(IndirectAck, sequence=sequences, boot=boots),
+    st.builds(Nack, sequence=sequences),
+    st.builds(Heard, member=gateway_names, boot=boots, incarnation=incarnations),
+    st.builds(StateRequest, sequence=sequences),
+    st.builds(StateReply, sequence=sequences, part=st.integers(0, 63), parts=st.integers(1, 64)),
+)
+packets = st.builds(
+    SwimPacket,
+    boot=boots,
+    messages=st.lists(messages, max_size=5).map(tuple),
+    updates=st.lists(updates, max_size=8).map(tuple),
+)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipsa.identifiers import GatewayName
+from gossipsa.swim.messages import MemberState, Message, Ping, StateReply, StateRequest, SwimPacket, Update
+from gossipsa.swim.outbox import Outbox
+from gossipsa.swim.outputs import Send
+from gossipsa.swim.settings import LAN
+from tests.swim.claims import BOOT, OTHERS, THEM, US, claim, messages, updates
+
+
+def no_accusation(name: GatewayName) -> Update | None:
+    return None
+
+
+def no_news(name: GatewayName, bytes_max: int) -> tuple[Update, ...]:
+    return ()
+
+
+def drain(outbox: Outbox) -> list[Send]:
+    return outbox.drain(accusation=no_accusation, news=no_news)
+
+
+def test_all_messages_of_a_turn_to_one_member_share_a_packet() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.post(THEM, Ping(sequence=1))
+    outbox.post(US, Ping(sequence=2))
+    outbox.post(THEM, Ping(sequence=3))
+    outbox.tell(THEM, claim())
+    outbox.tell(THEM, claim())
+    assert drain(outbox) == [
+        Send(
+            to=THEM,
+            packet=SwimPacket(boot=BOOT, messages=(Ping(sequence=1), Ping(sequence=3)), updates=(claim(),)),
+        ),
+        Send(to=US, packet=SwimPacket(boot=BOOT, messages=(Ping(sequence=2),))),
+    ]
+    assert drain(outbox) == []
+
+
+def test_the_accused_hears_of_it_first() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.open(THEM)
+    accusation = claim(MemberState.SUSPECT)
+    news = claim(member=OTHERS[0])
+    [send] = outbox.drain(
+        accusation=lambda name: accusation if name == THEM else None,
+        news=lambda name, bytes_max: (news,),
+    )
+    assert send.packet.updates == (accusation, news)
+
+
+def test_packet_without_anything_to_say_is_not_sent() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.open(THEM)
+    assert drain(outbox) == []
+
+
+@given(st.lists(messages, max_size=20), st.integers(1, 20), st.lists(updates, max_size=5, unique=True))
+def test_datagrams_stay_within_their_bound(posted: list[Message], times: int, told: list[Update]) -> None:
+    outbox = Outbox(BOOT, LAN)
+    posted = posted * times
+    for message in posted:
+        outbox.post(THEM, message)
+    for update in told:
+        outbox.tell(THEM, update)
+    sends = drain(outbox)
+    assert [message for send in sends for message in send.packet.messages] == posted
+    sent = [update for send in sends for update in send.packet.updates]
+    assert sent == told[: len(sent)]
+    assert len(sent) >= min(1, len(told))
+    assert all(len(msgspec.msgpack.encode(send.packet)) <= LAN.encoded_bytes_max for send in sends)
+
+
+@given(st.lists(updates, max_size=40), st.sampled_from([1, 4, 64]))
+def test_full_state_goes_in_parts_or_over_a_stream(state: list[Update], datagrams_max: int) -> None:
+    outbox = Outbox(BOOT, replace(LAN, state_datagrams_max=datagrams_max))
+    outbox.reply_state(THEM, 5, state)
+    outbox.request_state(US, 6, state)
+    sends = drain(outbox)
+    for to in (THEM, US):
+        parts = [send for send in sends if send.to == to]
+        assert [update for part in parts for update in part.packet.updates] == state
+        assert len(parts) <= datagrams_max
+        for part in parts:
+            assert part.bulk or len(msgspec.msgpack.encode(part.packet)) <= LAN.encoded_bytes_max
+        said = [message for part in parts for message in part.packet.messages]
+        if to == US:
+            assert said == [StateRequest(sequence=6)]
+        else:
+            count = len(parts)
+            assert said == [StateReply(sequence=5, part=index, parts=count) for index in range(count)]
+
+
+def test_state_that_fits_a_datagram_needs_no_stream() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.reply_state(THEM, 1, [claim(member=name) for name in OTHERS])
+    assert [send.bulk for send in drain(outbox)] == [False]
+    outbox.reply_state(THEM, 1, [claim(metadata=bytes(512))] * 100)
+    assert [send.bulk for send in drain(outbox)] == [True]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
+
+import pytest
+
+from gossipsa.errors import ConfigurationError
+from gossipsa.identifiers import GatewayName
+from gossipsa.swim.reunion import ReunionBeat, SeedCalls
+from gossipsa.swim.settings import LAN
+from tests.swim.claims import OTHERS
+
+
+def nobody(name: GatewayName) -> bool:
+    return False
+
+
+def everybody(name: GatewayName) -> bool:
+    return True
+
+
+def test_seed_is_called_again_at_growing_intervals_until_it_answers() -> None:
+    calls = SeedCalls(LAN)
+    calls.add([OTHERS[0]], now_ns=0)
+    called_ns = []
+    for _ in range(7):
+        deadline_ns = calls.next_deadline_ns()
+        assert deadline_ns is not None
+        assert calls.due(known=nobody, now_ns=deadline_ns) == [OTHERS[0]]
+        called_ns.append(deadline_ns)
+    waits_ns = [later - earlier for earlier, later in pairwise(called_ns)]
+    assert waits_ns[0] == LAN.join_retry_ns
+    assert waits_ns == sorted(waits_ns)
+    assert waits_ns[-1] == LAN.reunion_interval_ns
+    calls.answered(OTHERS[0], part=0, parts=1)
+    assert calls.next_deadline_ns() is None
+
+
+def test_answer_counts_when_all_its_parts_are_there() -> None:
+    calls = SeedCalls(LAN)
+    calls.add([OTHERS[0]], now_ns=0)
+    calls.answered(OTHERS[0], part=0, parts=2)
+    calls.answered(OTHERS[0], part=0, parts=2)
+    assert not calls.joined
+    assert calls.due(known=everybody, now_ns=0) == [OTHERS[0]]
+    calls.answered(OTHERS[0], part=1, parts=2)
+    assert calls.joined
+
+
+def test_seeds_known_from_the_first_answer_are_not_called() -> None:
+    calls = SeedCalls(LAN)
+    calls.add(OTHERS[:3], now_ns=0)
+    calls.due(known=nobody, now_ns=0)
+    calls.answered(OTHERS[0], part=0, parts=1)
+    later_ns = LAN.join_retry_ns
+    assert calls.due(known=lambda name: name == OTHERS[1], now_ns=later_ns) == [OTHERS[2]]
+
+
+def test_many_seeds_are_called_in_batches() -> None:
+    calls = SeedCalls(replace(LAN, join_parallel=2))
+    calls.add(OTHERS[:5], now_ns=0)
+    assert calls.due(known=nobody, now_ns=0) == list(OTHERS[:2])
+    assert calls.due(known=nobody, now_ns=0) == []
+    later = calls.due(known=nobody, now_ns=LAN.join_retry_ns)
+    assert len(later) == 2
+
+
+def test_too_many_seeds_are_refused_and_none_is_added() -> None:
+    calls = SeedCalls(replace(LAN, seeds_max=2))
+    with pytest.raises(ConfigurationError):
+        calls.add(OTHERS[:3], now_ns=0)
+    assert calls.next_deadline_ns() is None
+
+
+def test_failed_members_are_called_in_turn_one_each_interval() -> None:
+    beat = ReunionBeat(LAN, Random(1))
+    failed = list(OTHERS[:3])
+    called: list[GatewayName] = []
+    for _ in range(6):
+        now_ns = beat.next_deadline_ns()
+        name = beat.due(failed, now_ns=now_ns)
+        assert name is not None
+        called.append(name)
+        assert beat.due(failed, now_ns=now_ns) is None
+        assert 0.75 <= (beat.next_deadline_ns() - now_ns) / LAN.reunion_interval_ns <= 1.25
+    assert sorted(called[:3]) == sorted(called[3:]) == sorted(failed)
+
+
+def test_nobody_is_called_when_nobody_failed() -> None:
+    assert ReunionBeat(LAN, Random(1)).due([], now_ns=0) is None

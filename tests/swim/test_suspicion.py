@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gossipsa.swim.settings import LAN, SECOND_NS
+from gossipsa.swim.suspicion import Suspicion
+from tests.swim.claims import OTHERS, US
+
+MINIMUM_NS, MAXIMUM_NS = LAN.suspicion_min_ns, LAN.suspicion_max_ns
+
+
+def suspicion(confirmations: int = 0, hearers: int = 0) -> Suspicion:
+    made = Suspicion(witness=OTHERS[0], now_ns=SECOND_NS, settings=LAN)
+    for witness in OTHERS[1 : confirmations + 1]:
+        made.confirm(witness)
+    for hearer in OTHERS[:hearers]:
+        made.heard_by(hearer)
+    return made
+
+
+def timeout_ns(made: Suspicion, others: int) -> int:
+    return made.deadline_ns(others=others) - SECOND_NS
+
+
+@pytest.mark.parametrize("others", [1, 2, 3, 31])
+def test_unconfirmed_suspicion_waits_the_maximum(others: int) -> None:
+    assert timeout_ns(suspicion(), others) == MAXIMUM_NS
+
+
+def test_all_witnesses_there_are_bring_it_to_the_minimum() -> None:
+    assert timeout_ns(suspicion(confirmations=1), others=2) == MINIMUM_NS
+    assert timeout_ns(suspicion(confirmations=2), others=31) == MINIMUM_NS
+    assert MINIMUM_NS < timeout_ns(suspicion(confirmations=1), others=31) < MAXIMUM_NS
+
+
+def test_counter_evidence_takes_confirmations_back() -> None:
+    assert timeout_ns(suspicion(confirmations=1, hearers=1), others=2) == MAXIMUM_NS
+    assert timeout_ns(suspicion(hearers=1), others=2) == 2 * MAXIMUM_NS
+    assert timeout_ns(suspicion(hearers=3), others=2) == 2 * MAXIMUM_NS
+
+
+@given(st.integers(0, 5), st.integers(0, 5), st.integers(1, 40))
+def test_confirmations_never_prolong_and_denials_never_shorten(
+    confirmations: int, hearers: int, others: int
+) -> None:
+    base_ns = timeout_ns(suspicion(confirmations, hearers), others)
+    assert MINIMUM_NS <= base_ns <= 2 * MAXIMUM_NS
+    assert timeout_ns(suspicion(min(confirmations + 1, 5), hearers), others) <= base_ns
+    assert timeout_ns(suspicion(confirmations, min(hearers + 1, 5)), others) >= base_ns
+
+
+def test_witness_counts_once() -> None:
+    made = suspicion()
+    assert made.confirm(US)
+    assert not made.confirm(US)
+    assert made.witnesses == (OTHERS[0], US)
+
+
+def test_own_stalls_are_given_back_up_to_one_maximal_timeout() -> None:
+    made = suspicion()
+    made.postpone(100)
+    assert timeout_ns(made, 2) == MAXIMUM_NS + 100
+    for _ in range(10):
+        made.postpone(MAXIMUM_NS)
+    assert timeout_ns(made, 2) == 2 * MAXIMUM_NS
+
+
+def test_more_confirmations_may_be_demanded() -> None:
+    strict = replace(LAN, confirmations=4)
+    made = Suspicion(witness=OTHERS[0], now_ns=0, settings=strict)
+    timeouts_ns = []
+    for witness in OTHERS[1:5]:
+        made.confirm(witness)
+        timeouts_ns.append(made.deadline_ns(others=10))
+    assert timeouts_ns == sorted(timeouts_ns, reverse=True)
+    assert timeouts_ns[-1] == MINIMUM_NS < timeouts_ns[-2]

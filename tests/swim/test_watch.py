@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from random import Random
+
+from gossipsa.swim.settings import LAN
+from gossipsa.swim.watch import WatchList
+from tests.swim.claims import OTHERS
+from tests.swim.network import names
+
+
+def test_silence_of_one_interval_makes_a_watched_gateway_due() -> None:
+    watch = WatchList(LAN, Random(1))
+    watch.replace([OTHERS[0]], now_ns=0)
+    for heard_ns in (0, 10**9):
+        silence_ns = watch.due_ns(OTHERS[0], heard_ns=heard_ns) - heard_ns
+        assert 0.9 * LAN.watch_interval_ns <= silence_ns <= 1.1 * LAN.watch_interval_ns
+    watch.beaten(OTHERS[0], now_ns=2 * 10**9)
+    assert watch.due_ns(OTHERS[0], heard_ns=10**9) > 2 * 10**9
+
+
+def test_watches_the_first_ones_named_and_no_more_than_allowed() -> None:
+    watch = WatchList(LAN, Random(1))
+    watch.replace(names(20), now_ns=0)
+    assert list(watch) == names(20)[: LAN.watched_max]
+
+
+def test_renaming_the_watched_keeps_the_beat_of_those_that_stay() -> None:
+    watch = WatchList(LAN, Random(1))
+    watch.replace(OTHERS[:2], now_ns=0)
+    due_ns = watch.due_ns(OTHERS[1], heard_ns=0)
+    watch.replace(OTHERS[1:3], now_ns=10**9)
+    assert list(watch) == list(OTHERS[1:3])
+    assert watch.due_ns(OTHERS[1], heard_ns=0) == due_ns
