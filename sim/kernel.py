@@ -1,0 +1,48 @@
+"""A simulated gateway's kernel: the in-memory SAD, and what observers and faults want to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gossipsa.identifiers import IpAddress
+from gossipsa.kernel.backend import Answer, KernelSa, OutboundBlock, SetNumbers
+from gossipsa.kernel.memory_sad import MemorySad
+
+
+class SimulatedKernel(MemorySad):
+    """Lives as long as its host."""
+
+    def __init__(self, *, random_bytes: Callable[[int], bytes]) -> None:
+        super().__init__(random_bytes=random_bytes)
+        self._blocks: dict[OutboundBlock, None] = {}
+
+    def block_outbound(self, blocks: Sequence[OutboundBlock]) -> tuple[Answer, ...]:
+        self._blocks.update(dict.fromkeys(blocks))
+        return super().block_outbound(blocks)
+
+    def unblock_outbound(self, blocks: Sequence[OutboundBlock]) -> tuple[Answer, ...]:
+        for block in blocks:
+            self._blocks.pop(block, None)
+        return super().unblock_outbound(blocks)
+
+    def is_blocked(self, virtual_address: IpAddress) -> bool:
+        """True if packets for that address are dropped on purpose."""
+        return any(
+            int(selector.start) <= int(virtual_address) <= int(selector.end)
+            for block in self._blocks
+            for selector in block.destinations
+        )
+
+    def outbound_sas(self, remote: IpAddress) -> tuple[KernelSa, ...]:
+        """SAs towards a client's outer address, the oldest first."""
+        return tuple(sa for sa in self.sas() if sa.id.destination == remote)
+
+    def serves(self, remote: IpAddress, virtual_address: IpAddress) -> bool:
+        """True if packets for a client leave this gateway."""
+        return bool(self.outbound_sas(remote)) and not self.is_blocked(virtual_address)
+
+    def use_up(self, sa: KernelSa, packets: int) -> int:
+        """Counts packets as sent, as far as the limit allows. Returns the last number used."""
+        last = min(sa.sent + packets, sa.packet_limit)
+        self.set_numbers([SetNumbers(id=sa.id, sent=last)])
+        return last
