@@ -25,7 +25,7 @@ def test_every_gateway_reads_its_configuration_and_knows_all_others(tmp_path: Pa
         assert configuration.admin_socket == gateway.admin_socket
         assert configuration.log.events_file == gateway.events
         assert configuration.xfrm is None
-        assert configuration.strongswan is None
+        assert configuration.charon is None
     for gateway in gateways:
         peers = load_configuration(gateway.configuration).peers
         assert {peer.name: peer.public_key for peer in peers} == {

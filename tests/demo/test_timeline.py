@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from ipaddress import IPv4Address
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from examples.demo.analysis import Run
@@ -13,6 +13,7 @@ from examples.demo.happenings import EventFiles
 from examples.demo.mesh_files import GatewayFiles, LoopbackAddresses, write_mesh
 from examples.demo.observation import ClientObservation, Move, PacketSeen
 from examples.demo.timeline import client_timeline, reported_timeline
+from gossipsa.daemon.event_log import EventLine
 from gossipsa.identifiers import Endpoint
 
 ALPHA = Endpoint(IPv4Address("127.77.0.1"), 4500)
@@ -36,9 +37,10 @@ class Counting:
         return self._drawn.to_bytes(size, "big")
 
 
-def append(gateway: GatewayFiles, at_ns: int, event: str, about: str, *, end: str = "\n") -> None:
-    with gateway.events.open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"monotonic_ns": at_ns, "event": event, "gateway": about}) + end)
+def append(gateway: GatewayFiles, at_ns: int, event: str, about: str, *, end: bytes = b"\n") -> None:
+    line = EventLine(time=0.0, monotonic_ns=at_ns, level="info", event=event, own=gateway.name, gateway=about)
+    with gateway.events.open("ab") as file:
+        file.write(msgspec.json.encode(line) + end)
 
 
 def test_the_first_report_of_each_kind_after_the_kill_counts(gateways: tuple[GatewayFiles, ...]) -> None:
@@ -77,7 +79,7 @@ def test_the_latest_opinion_of_each_gateway_counts(gateways: tuple[GatewayFiles,
 def test_half_a_line_is_read_when_it_is_whole(gateways: tuple[GatewayFiles, ...]) -> None:
     killed, one, _ = gateways
     events = EventFiles(gateways)
-    append(one, 1, "gateway-alive", killed.name, end="")
+    append(one, 1, "gateway-alive", killed.name, end=b"")
     events.look()
     assert events.happenings == []
 
@@ -85,7 +87,7 @@ def test_half_a_line_is_read_when_it_is_whole(gateways: tuple[GatewayFiles, ...]
         file.write("\n")
     events.look()
     events.look()
-    assert [happening.at_ns for happening in events.happenings] == [1]
+    assert [happening.monotonic_ns for happening in events.happenings] == [1]
 
 
 def orphan(client: str, *, moved_ns: int, served_ns: int) -> ClientObservation:
