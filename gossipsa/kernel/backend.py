@@ -59,7 +59,11 @@ class SetNumbers(msgspec.Struct, frozen=True, kw_only=True):
 
     id: SaId
     sent: int | None = None
-    """oseq; the packet counter is set to the same number, so that the packet limit is an absolute fence."""
+    """oseq; the packet counter is set to the same number, so that the packet limit is an absolute fence.
+
+    Of an SA that is sending right now, take it well above the number last listed: packets that leave while
+    the change is under way would have their numbers used again.
+    """
     received: int | None = None
     window_bitmap: tuple[int, ...] | None = None
     """As in KernelSa, from a window of the same size. None, or of another size: with `received` set, all

@@ -14,6 +14,7 @@ from gossipsa.ike_daemon import (
     ActivateClient,
     ClientChanged,
     ClientDeleted,
+    IkeDaemon,
     IkeDaemonStarted,
     ImportClient,
 )
@@ -202,8 +203,9 @@ async def test_clients_still_in_the_kernel_are_adopted() -> None:
 
 async def test_rekey_is_impossible() -> None:
     async with open_memory_kernel(SETTINGS) as kernel:
+        daemon: IkeDaemon = DirectInstall(kernel)
         with pytest.raises(IkeDaemonError, match="no IKE daemon"):
-            await DirectInstall(kernel).rekey_child(CLIENT, child_sa())
+            await daemon.rekey_child(CLIENT, child_sa())
 
 
 def test_sas_name_both_ends() -> None:

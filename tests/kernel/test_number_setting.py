@@ -10,7 +10,7 @@ from gossipsa.errors import KernelError
 from gossipsa.ipsec.replay_window import ReplayVerdict, ReplayWindow
 from gossipsa.kernel.backend import SaId, SetNumbers
 from gossipsa.kernel.number_setting import check_numbers, merge_window
-from gossipsa.kernel.xfrm.security_associations import ring_after
+from gossipsa.kernel.xfrm.sa_messages import ring_after
 from tests.kernel.samples import CLIENT
 
 SA = SaId(1, CLIENT)

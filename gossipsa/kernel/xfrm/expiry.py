@@ -11,7 +11,8 @@ import trio
 from gossipsa.errors import KernelError
 from gossipsa.kernel.backend import PacketLimitReached, SaId
 from gossipsa.kernel.xfrm.counters import XfrmCounters
-from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, NetlinkFormatError, NetlinkSocket, split_messages
+from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, NetlinkFormatError, split_messages
+from gossipsa.kernel.xfrm.request_socket import NetlinkSocket
 from gossipsa.kernel.xfrm.sa_record import address_of, decode_usersa_info
 from gossipsa.kernel.xfrm.security_associations import SecurityAssociations
 from gossipsa.kernel.xfrm.uapi import IPPROTO_ESP, Group, MessageType, UserSaInfo, UserSaInfoField

@@ -26,8 +26,9 @@ from gossipsa.kernel.backend import (
 from gossipsa.kernel.xfrm.counters import XfrmCounters
 from gossipsa.kernel.xfrm.expiry import ExpiryMonitor
 from gossipsa.kernel.xfrm.ike_sockets import IkeSockets
-from gossipsa.kernel.xfrm.netlink import NETLINK_ROUTE, NETLINK_XFRM, RequestSocket
+from gossipsa.kernel.xfrm.netlink import NETLINK_ROUTE, NETLINK_XFRM
 from gossipsa.kernel.xfrm.policies import Policies
+from gossipsa.kernel.xfrm.request_socket import RequestSocket
 from gossipsa.kernel.xfrm.routes import Routes
 from gossipsa.kernel.xfrm.security_associations import SecurityAssociations
 

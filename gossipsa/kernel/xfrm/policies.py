@@ -19,8 +19,9 @@ from gossipsa.ipsec.traffic_selector import Network
 from gossipsa.kernel.backend import Answer, OutboundBlock
 from gossipsa.kernel.covering_network import covering_network
 from gossipsa.kernel.xfrm.messages import encode
-from gossipsa.kernel.xfrm.netlink import NetlinkFormatError, RequestSocket, split_attributes
+from gossipsa.kernel.xfrm.netlink import NetlinkFormatError, split_attributes
 from gossipsa.kernel.xfrm.pacing import paced
+from gossipsa.kernel.xfrm.request_socket import RequestSocket
 from gossipsa.kernel.xfrm.uapi import (
     SELECTOR,
     Action,

@@ -6,6 +6,7 @@ SAD. At start that hurts nobody.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import socket
 import struct
@@ -22,7 +23,7 @@ from gossipsa.ipsec.transforms import IntegrityTransform as Integ
 from gossipsa.kernel.backend import NewSa, SaId
 from gossipsa.kernel.xfrm.messages import encode
 from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, NLM_F_ACK, Refusal, read_answer, split_messages
-from gossipsa.kernel.xfrm.security_associations import encode_new_sa, sa_identity
+from gossipsa.kernel.xfrm.sa_messages import encode_new_sa, sa_identity
 from gossipsa.kernel.xfrm.uapi import MessageType
 
 Cipher = tuple[int, int, int | None]
@@ -58,6 +59,7 @@ async def preload_ciphers(ciphers: Iterable[Cipher] = COMMON_CIPHERS) -> tuple[C
 
 def _preload(ciphers: tuple[Cipher, ...]) -> tuple[Cipher, ...]:
     missing: dict[Cipher, None] = {}
+    last_refusal: Refusal | None = None
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_XFRM) as plain:
             plain.settimeout(_TIMEOUT_S)
@@ -68,11 +70,12 @@ def _preload(ciphers: tuple[Cipher, ...]) -> tuple[Cipher, ...]:
                     refusal = _execute(plain, added, next(sequences))
                     if refusal is not None:
                         missing[cipher] = None
+                        last_refusal = refusal
                     _execute(plain, encode(MessageType.DELSA, sa_identity(sa.id)), next(sequences))
     except OSError as error:
-        raise Refusal(error.errno or 0, "").to_error("cannot load ciphers") from error
-    if len(missing) == len(ciphers) and refusal is not None:
-        raise refusal.to_error("this kernel takes no ESP SA of any cipher")
+        raise Refusal(error.errno or errno.ETIMEDOUT, "").to_error("cannot load ciphers") from error
+    if len(missing) == len(ciphers) and last_refusal is not None:
+        raise last_refusal.to_error("this kernel takes no ESP SA of any cipher")
     return tuple(missing)
 
 

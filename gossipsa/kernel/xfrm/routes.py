@@ -23,10 +23,10 @@ from gossipsa.kernel.xfrm.netlink import (
     NLM_F_REQUEST,
     NetlinkFormatError,
     Refusal,
-    RequestSocket,
     split_attributes,
 )
 from gossipsa.kernel.xfrm.pacing import paced
+from gossipsa.kernel.xfrm.request_socket import RequestSocket
 from gossipsa.kernel.xfrm.uapi import family_of
 
 RTM_NEWROUTE = 24

@@ -9,7 +9,8 @@ from gossipsa.ipsec.replay_window import ReplayWindow
 from gossipsa.kernel.backend import PacketLimitReached, SaId, SetNumbers, SetPacketLimit
 from gossipsa.kernel.xfrm import COMMON_CIPHERS, XfrmSettings, open_xfrm_kernel, preload_ciphers
 from gossipsa.kernel.xfrm.messages import encode
-from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, RequestSocket
+from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM
+from gossipsa.kernel.xfrm.request_socket import RequestSocket
 from gossipsa.kernel.xfrm.uapi import MessageType, UserSaInfo, pack_address
 from tests.kernel.rigs import XfrmRig, find, run
 from tests.kernel.samples import CLIENT, CLIENT6, GATEWAY, GATEWAY6, cbc_sa, gcm_sa

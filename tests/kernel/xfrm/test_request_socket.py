@@ -10,7 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from gossipsa.kernel.xfrm.messages import encode
-from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, Refusal, RequestSocket
+from gossipsa.kernel.xfrm.netlink import NETLINK_XFRM, Refusal
+from gossipsa.kernel.xfrm.request_socket import RequestSocket
 from gossipsa.kernel.xfrm.uapi import MessageType, UserSaId
 
 ASK = """
