@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -18,12 +19,13 @@ from examples.demo.timeline import TimelineEntry
 from gossipsa.identifiers import Endpoint
 
 _NS_PER_S = 1e9
-_SIZE_INCHES = (13.0, 9.0)
+_SIZE_INCHES = (14.0, 9.0)
 _DOTS_AN_INCH = 110
 _ROW_FILLING = 0.8
 _MARK_COLOUR = "#222222"
 _ZOOM_BEFORE_S = 0.6
 _ZOOM_AFTER_S = 0.8
+_BESIDE: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,7 @@ def draw_picture(
     order = list(legend.names)
     rows = sorted(observations, key=lambda each: order.index(each.first_gateway))
     _draw_rows(everyone, rows, run, legend, gap_max_ns)
-    _draw_marks(everyone, timeline[:1])
+    _draw_kill(everyone)
     everyone.set_xlim(_seconds(run, run.started_at_ns), _seconds(run, run.ended_at_ns))
     everyone.set_ylabel(f"{len(rows)} clients, by first gateway")
     everyone.legend(
@@ -95,13 +97,14 @@ def draw_picture(
             *(Patch(color=legend.colours[gateway], label=legend.names[gateway]) for gateway in order),
             Patch(facecolor="white", edgecolor="black", label="silence"),
         ],
-        loc="upper right",
-        framealpha=1.0,
+        title="served by",
+        **_BESIDE,
     )
 
     moved = [each for each in rows if each.first_gateway == run.killed]
+    moved.sort(key=lambda each: each.moves[0].at_ns if each.moves else run.ended_at_ns)
     _draw_packets(orphans, moved, run, legend)
-    _draw_marks(orphans, timeline)
+    _draw_timeline(orphans, timeline)
     last_move_ns = max((move.at_ns for each in moved for move in each.moves), default=run.killed_at_ns)
     orphans.set_xlim(-_ZOOM_BEFORE_S, _seconds(run, last_move_ns) + _ZOOM_AFTER_S)
     orphans.set_ylabel(f"{len(moved)} clients of {legend.names[run.killed]}")
@@ -136,28 +139,41 @@ def _draw_packets(axes: Axes, rows: Sequence[ClientObservation], run: Run, legen
             axes.plot(times, [row] * len(times), ".", color=legend.colours[gateway], markersize=5)
         redirects = [_seconds(run, move.at_ns) for move in observation.moves]
         axes.plot(redirects, [row] * len(redirects), "|", color=_MARK_COLOUR, markersize=6)
-    axes.plot([], [], "|", color=_MARK_COLOUR, label="redirect answered by the client")
-    axes.plot([], [], ".", color=_MARK_COLOUR, label="sealed packet received, in the sender's colour")
-    axes.legend(loc="lower right", framealpha=1.0)
+    axes.plot([], [], ".", color=_MARK_COLOUR, label="packet received, in the sender's colour")
+    axes.plot([], [], "|", color=_MARK_COLOUR, label="redirect answered")
+    axes.legend(**_BESIDE)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
 
 
-def _draw_marks(axes: Axes, timeline: Sequence[TimelineEntry]) -> None:
+def _draw_kill(axes: Axes) -> None:
+    axes.axvline(0.0, color=_MARK_COLOUR, linewidth=1.0)
+
+
+def _draw_timeline(axes: Axes, timeline: Sequence[TimelineEntry]) -> None:
+    """A numbered line each, and what the numbers mean beside the axes."""
     for index, entry in enumerate(timeline):
         at_s = entry.after_kill_ns / _NS_PER_S
-        axes.axvline(at_s, color=_MARK_COLOUR, linewidth=1.0, linestyle="-" if index == 0 else "--")
+        axes.axvline(at_s, color=_MARK_COLOUR, linewidth=0.8, linestyle="--")
         axes.annotate(
-            str(entry),
-            xy=(at_s, 0.98 - 0.09 * index),
+            str(index + 1),
+            xy=(at_s, 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
+            # Two heights, for lines that stand close together.
+            xytext=(0, 3 + 11 * (index % 2)),
             textcoords="offset points",
-            va="top",
+            ha="center",
             fontsize=9,
-            color=_MARK_COLOUR,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0},
         )
+    axes.text(
+        1.01,
+        0.0,
+        "\n".join(f"{index + 1}  {entry}" for index, entry in enumerate(timeline)),
+        transform=axes.transAxes,
+        va="bottom",
+        fontsize=9,
+        linespacing=1.5,
+    )
 
 
 def _seconds(run: Run, at_ns: int) -> float:

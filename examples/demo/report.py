@@ -16,12 +16,13 @@ _FAILURES_SHOWN = 10
 
 def summary_of(verdict: Verdict, *, killed: str) -> str:
     """The result in one line."""
+    outcome = "PASS" if verdict.is_success else "FAIL"
     silence = spread(verdict.moved)
     clients = len(verdict.moved) + len(verdict.undisturbed)
     if silence is None:
-        return f"{clients} clients; {killed} killed; nobody was moved"
+        return f"{outcome}: {clients} clients; {killed} killed; nobody was moved"
     return (
-        f"{clients} clients; {killed} killed; its {len(verdict.moved)} clients heard nothing for "
+        f"{outcome}: {clients} clients; {killed} killed; its {len(verdict.moved)} clients heard nothing for "
         f"{_ms(silence.median_ns)} (median), {_ms(silence.p99_ns)} (p99), {_ms(silence.max_ns)} (max)"
     )
 
