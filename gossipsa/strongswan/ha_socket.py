@@ -7,6 +7,7 @@ meanwhile waits in the socket.
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 
@@ -21,7 +22,6 @@ BATCH_DATAGRAMS_MAX = 512
 _SO_RCVBUFFORCE = 33
 _SO_RXQ_OVFL = 40
 _OVERFLOW = struct.Struct("=I")
-_SEND_TRIES = 3
 
 
 class HaSocket:
@@ -81,16 +81,18 @@ class HaSocket:
         return batch
 
     def send(self, data: bytes) -> bool:
-        """Send one datagram; False if charon is not there to receive it. Never waits."""
-        for _ in range(_SEND_TRIES):
-            try:
-                self._socket.send(data)
-            except ConnectionRefusedError:
-                # The kernel reports what became of an earlier datagram instead of sending this one.
-                self.refused_count += 1
-            else:
-                return True
-        return False
+        """Send one datagram; False if charon is not there to receive it. Never waits. Raises OSError."""
+        # A refusal that is still pending would be reported now, and the datagram not be sent.
+        self._was_refused()
+        self._socket.send(data)
+        # Over loopback the refusal is there by the time the call returns.
+        return not self._was_refused()
+
+    def _was_refused(self) -> bool:
+        error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error == errno.ECONNREFUSED:
+            self.refused_count += 1
+        return error != 0
 
     def _enlarge_receive_buffer(self, size: int) -> None:
         try:

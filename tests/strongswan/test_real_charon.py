@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -458,3 +459,41 @@ async def test_more_segments_than_configured_are_noticed(gateway: RealCharon, cl
         found = await sa_states(gateway)
         assert found[clients[0].state.ike_sa.spis] == "ESTABLISHED"
         assert found[clients[1].state.ike_sa.spis] == "PASSIVE"
+
+
+async def test_what_charon_had_no_room_for_is_sent_again(
+    gateway: RealCharon, client: RealCharon, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = held_socket()
+    await gateway.start()
+    async with beside(gateway, inherited=held.dup()) as follower:
+        await connect(client, 0)
+        _, state = await follower.only_client()
+        clients = copies(state, 30)
+        assert gateway.process is not None
+        gateway.process.send_signal(signal.SIGSTOP)
+        # Charon says of these that they have the wrong version, once it goes on.
+        for _ in range(1000):
+            held.send(bytes(600))
+
+        async def go_on() -> None:
+            await trio.sleep(0.2)
+            assert gateway.process is not None
+            gateway.process.send_signal(signal.SIGCONT)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(go_on)
+            # Below `import_clients`, which would first ask the stopped charon for its connections.
+            session = follower.charon._session
+            assert session is not None
+            answers = await follower.charon._importer.install(
+                [each.state for each in clients],
+                wire_version=session.wire_version,
+                connections={"rw": frozenset({"net"})},
+                listing=session.listing,
+            )
+        assert answers == (None,) * 30
+        assert "charon had no room for HA messages" in caplog.text
+        listed = await gateway.ike_sas()
+        assert len(listed) == 31
+        assert all(len(sa.children) == 1 for sa in listed)
