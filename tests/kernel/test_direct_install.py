@@ -20,7 +20,8 @@ from gossipsa.ike_daemon import (
 )
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSa, IkeSpis, IpsecMode
 from gossipsa.kernel.backend import NewSa, SaId
-from gossipsa.kernel.direct_install import DirectInstall, client_sas
+from gossipsa.kernel.client_sas import client_sas
+from gossipsa.kernel.direct_install import DirectInstall
 from gossipsa.kernel.memory import MemoryKernel, MemoryKernelSettings, open_memory_kernel
 from gossipsa.kernel.memory_sad import MemorySad, Opened, Operation
 from tests.kernel.samples import INNER, selector
