@@ -230,6 +230,16 @@ async def test_limit_below_the_count_ends_a_used_sa_at_once(rig: Rig) -> None:
     assert await find(rig.kernel, OUT) is None
 
 
+async def test_limit_at_the_count_lets_no_packet_of_a_fresh_sa_out(rig: Rig) -> None:
+    await outbound(rig, sent=5)
+    await rig.kernel.set_packet_limits([SetPacketLimit(id=OUT, soft=5, hard=5)])
+    # Not at once: the kernel looks at the limits of an SA that was used.
+    assert await find(rig.kernel, OUT) is not None
+    assert await rig.send() is None
+    assert await limit_events(rig, 1) == [PacketLimitReached(OUT, hard=True)]
+    assert await find(rig.kernel, OUT) is None
+
+
 async def test_setting_limits_leaves_numbers_alone(rig: Rig) -> None:
     await outbound(rig)
     sent = [await rig.send() for _ in range(3)]

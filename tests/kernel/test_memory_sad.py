@@ -202,7 +202,8 @@ def test_wrong_key_length_is_refused() -> None:
 def test_core_of_the_memory_kernel_does_no_io() -> None:
     # The simulator runs it: no clock, no sockets, no randomness of its own.
     probe = (
-        "import sys; before = set(sys.modules); import gossipsa.kernel.memory_sad, gossipsa.kernel.client_sas;"
+        "import sys; before = set(sys.modules)\n"
+        "import gossipsa.kernel.memory_sad, gossipsa.kernel.client_sas\n"
         "print(sorted({'trio', 'pyroute2', 'secrets'} & (set(sys.modules) - before)))"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
