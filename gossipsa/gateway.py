@@ -329,7 +329,6 @@ class Gateway:
                     self._coordinator.gateway_suspected(name, now_ns=now_ns)
                 case swim_events.MemberFailed(name=name):
                     self._outbox.report("gateway-failed", gateway=name)
-                    self._replicator.forget_drops(name)
                     self._place()
                     self._coordinator.gateway_failed(name, now_ns=now_ns)
                 case swim_events.MemberLeft(name=name):
@@ -526,7 +525,10 @@ class Gateway:
     ) -> None:
         for version in versions:
             record = self._store.get(version.client)
-            if record is not None and record.owner == sender.gateway:
+            if record is None or record.owner != sender.gateway:
+                continue
+            # A newer version was put here since, and the drop was late.
+            if record.version <= (version.epoch, version.sequence):
                 self._coordinator.superseded(version.client, None, now_ns=now_ns)
                 self._store.drop(version.client, version.epoch)
         self._outbox.send(sender.gateway, replication.AcknowledgeDrops(versions=versions))

@@ -85,6 +85,7 @@ class Replicator:
         self._under_way: dict[Holder, dict[ClientId, None]] = {}
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
+        self._live: set[GatewayName] = set()
         self._counters: dict[ClientId, None] = {}
 
     def __contains__(self, client: object) -> bool:
@@ -176,6 +177,7 @@ class Replicator:
         """
         wanted = tuple(replicas)
         live = set(alive)
+        self._live = {holder.gateway for holder in live}
         if wanted == self._replicas and live.issuperset(self._dirty):
             return False
         self._replicas = wanted
@@ -226,6 +228,8 @@ class Replicator:
             self._flush_counters(out)
         if self._drops and (self._drops_due_ns is None or now_ns >= self._drops_due_ns):
             for name, drops in self._drops.items():
+                if name not in self._live:
+                    continue
                 versions = tuple(drops.values())[:CLIENTS_A_MESSAGE_MAX]
                 out.append((name, DropRecords(versions=versions)))
             self._drops_due_ns = now_ns + 2 * self._settings.resend_interval_ns
@@ -245,7 +249,7 @@ class Replicator:
         return min(due, default=None)
 
     def forget_drops(self, gateway: GatewayName) -> None:
-        """A gateway failed or restarted: what it kept is gone with it."""
+        """A gateway restarted: what it kept is gone."""
         self._drops.pop(gateway, None)
 
     def _with_keys(self, record: ClientRecord, state: ClientState) -> ClientRecord:
@@ -273,6 +277,8 @@ class Replicator:
         for holder in [holder for holder in owned.copies if holder not in live]:
             del owned.copies[holder]
             owned.former[holder.gateway] = None
+            # It may be alive after all, with its copy.
+            self._drop_at(holder.gateway, owned.record)
             for waiting in (self._dirty, self._under_way):
                 waiting.get(holder, {}).pop(owned.record.client, None)
         for holder in self._replicas:
