@@ -30,7 +30,7 @@ from gossipsa.ike_daemon import (
 from gossipsa.ipsec.security_association import ChildSa, IkeSpis
 from gossipsa.strongswan.activation import Activation, Activator
 from gossipsa.strongswan.charon_process import CharonProcess, process_behind
-from gossipsa.strongswan.client_table import ClientTable, TableLimits
+from gossipsa.strongswan.client_table import ClientTable, Neglected, TableLimits
 from gossipsa.strongswan.errors import CharonRefusedError, CharonUnavailableError
 from gossipsa.strongswan.event_outbox import EventOutbox
 from gossipsa.strongswan.ha_attributes import Attribute, MessageType, wire_version_of_release
@@ -43,7 +43,7 @@ from gossipsa.strongswan.listing import CharonListing, Connections
 from gossipsa.strongswan.receive_queue import ReceiveQueue
 from gossipsa.strongswan.sa_listing import ESTABLISHED, PASSIVE, ListedIkeSa, endpoint, ike_sas_in
 from gossipsa.strongswan.settings import CharonSettings
-from gossipsa.strongswan.vici import ViciConnection
+from gossipsa.strongswan.vici import ViciCommands, ViciConnection
 from gossipsa.strongswan.vici_codec import ViciMessage, text
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ _EVENTS = ("ike-updown", "ike-update")
 class _Session:
     """One connection to one life of charon."""
 
-    commands: ViciConnection
+    commands: ViciCommands
     listing: CharonListing
     wire_version: int
     began_s: float
@@ -96,6 +96,7 @@ class Charon:
         self._resync_wanted = trio.Event()
         self._overflow_seen = 0
         self._counters: Counter[str] = Counter()
+        self._complaints: Counter[str] = Counter()
 
     @classmethod
     def open(
@@ -185,11 +186,6 @@ class Charon:
                 for each, state in zip(clients, states, strict=True)
                 if state is not None
             ]
-            others = [
-                state.ike_sa.remote.address
-                for client in self._table.clients()
-                if client not in chosen and (state := self._table.state(client)) is not None
-            ]
             failed: dict[IkeSpis, IkeDaemonError] = {}
             try:
                 session = self._required_session()
@@ -198,7 +194,7 @@ class Charon:
                         activations,
                         wire_version=session.wire_version,
                         segment_count=self._segment_count,
-                        other_clients=others,
+                        other_clients=self._table.remote_addresses(without=chosen),
                         listing=session.listing,
                     )
             except IkeDaemonError as error:
@@ -313,6 +309,13 @@ class Charon:
             for reason, count in reasons.items():
                 logger.warning("%s of %d clients refused: %s", what, count, reason)
 
+    def _complain(self, what: str, *, times: int = 1) -> None:
+        """Log something that may come often: the first time, and each time its count has doubled."""
+        before = self._complaints[what]
+        self._complaints[what] += times
+        if before.bit_length() != self._complaints[what].bit_length():
+            logger.warning("%s (%d times)", what, self._complaints[what])
+
     async def _follow_messages(self) -> None:
         with trio.move_on_after(self._settings.adoption_wait_ns / 1e9):
             await self._may_read.wait()
@@ -333,7 +336,7 @@ class Charon:
                 message = decode(data)
             except HaDecodeError as error:
                 self._counters["ha_undecodable"] += 1
-                logger.warning("HA message left aside: %s", error)
+                self._complain(f"HA message left aside: {error}")
                 continue
             if message.type is MessageType.RESYNC:
                 self._note_segments(message)
@@ -359,9 +362,15 @@ class Charon:
             self._segment_count = count
 
     async def _expire(self) -> None:
+        neglected = self._table.neglected.copy()
         while True:
             await trio.sleep(_EXPIRE_S)
             self._emit(self._table.expire(now_ns=_now_ns()))
+            for why, count in (self._table.neglected - neglected).items():
+                # Our peers' probes for a sign of life make charon speak of IKE_SAs that never were.
+                if why is not Neglected.UNKNOWN_IKE_SA:
+                    self._complain(f"HA messages: {why.value}", times=count)
+            neglected = self._table.neglected.copy()
 
     async def _resync_when_wanted(self) -> None:
         while True:
@@ -408,31 +417,26 @@ class Charon:
     async def _follow_one_life(self) -> None:
         path, timeout_ns = self._settings.vici_path, self._settings.command_timeout_ns
         events = await ViciConnection.connect(path, timeout_ns=timeout_ns)
-        try:
-            commands = await ViciConnection.connect(path, timeout_ns=timeout_ns)
-        except CharonUnavailableError:
-            events.close()
-            raise
+        commands = ViciCommands(path, timeout_ns=timeout_ns)
         try:
             for event in _EVENTS:
                 try:
                     await events.register([event])
                 except CharonRefusedError:
                     logger.warning("charon has no VICI event %s: clients that move are not noticed", event)
-            await self._started(commands)
+            await self._started(commands, process_behind(events.socket))
             while True:
                 self._take_vici(*await events.next_event())
         finally:
             events.close()
             commands.close()
 
-    async def _started(self, commands: ViciConnection) -> None:
+    async def _started(self, commands: ViciCommands, process: CharonProcess | None) -> None:
         release = text(await commands.request("version"), "version")
         wire_version = self._settings.ha_version or wire_version_of_release(release)
         if wire_version is None:
             raise CharonUnavailableError(f"charon {release!r} speaks no HA version that is spoken here")
         listing = CharonListing(commands, listing_sas_max=self._settings.listing_sas_max)
-        process = process_behind(commands.socket)
         if self._was_up:
             resumed = process is not None and process == self._last_process
         else:

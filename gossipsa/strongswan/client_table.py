@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
 import msgspec
 
 from gossipsa.errors import CallerError, GossipsaError, PeerError
-from gossipsa.identifiers import CLIENT_ID_BYTES, ClientId, Endpoint
+from gossipsa.identifiers import CLIENT_ID_BYTES, ClientId, Endpoint, IpAddress
 from gossipsa.ike_daemon import ClientChanged, ClientDeleted
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSa, IkeSpis
 from gossipsa.strongswan.ha_attributes import Attribute, MessageType
@@ -143,6 +143,12 @@ class ClientTable:
         """Return the state of a client, or None if it is not followed."""
         found = self._clients.get(client)
         return None if found is None else found.state()
+
+    def remote_addresses(self, *, without: Collection[ClientId]) -> Iterator[IpAddress]:
+        """Yield the addresses of all clients but some."""
+        for client in self._clients.values():
+            if client.id not in without:
+                yield client.sas[client.current].remote.address
 
     def client_of(self, spis: IkeSpis) -> ClientId | None:
         """Return the client that an IKE_SA belongs to, be it the current one or one replaced."""

@@ -71,16 +71,15 @@ class Importer:
             except CharonRefusedError as error:
                 answers[number] = error
         done = 0
+        all_read = True
         try:
-            must_list = await listing.is_short()
             for chunk in _chunks(prepared):
-                installed_for_sure = await self._install_chunk(chunk, listing)
-                must_list = must_list or not installed_for_sure
+                all_read &= await self._install_chunk(chunk, listing)
                 done += len(chunk)
         except CharonUnavailableError as error:
             for client in prepared[done:]:
                 answers[client.number] = error
-        await self._verify(prepared[:done], answers, listing, must_list=must_list)
+        await self._verify(prepared[:done], answers, listing, all_read=all_read)
         return tuple(answers)
 
     def _prepare(self, number: int, state: ClientState, version: int) -> _Prepared:
@@ -134,12 +133,13 @@ class Importer:
         return delivery
 
     async def _verify(
-        self, sent: Sequence[_Prepared], answers: list[Answer], listing: CharonListing, *, must_list: bool
+        self, sent: Sequence[_Prepared], answers: list[Answer], listing: CharonListing, *, all_read: bool
     ) -> None:
         """Wait until charon is done with what it read; enter what it did not install into `answers`."""
         unverified = list(sent)
         try:
-            if not must_list:
+            if all_read and not await listing.is_short():
+                # The kernel tells of what is missing, when sequence numbers are set.
                 await listing.settle()
                 return
             for _ in range(_LISTINGS_MAX):

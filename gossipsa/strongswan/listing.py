@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from gossipsa.ipsec.security_association import IkeSpis
 from gossipsa.strongswan.sa_listing import ListedIkeSa, connections_in, ike_sas_in
-from gossipsa.strongswan.vici import ViciConnection
+from gossipsa.strongswan.vici import ViciCommands
 from gossipsa.strongswan.vici_codec import ViciMessage, subsections, text
 
 Connections = Mapping[str, frozenset[str]]
@@ -22,7 +22,7 @@ class CharonListing:
     Every method raises CharonUnavailableError when that life ends.
     """
 
-    def __init__(self, commands: ViciConnection, *, listing_sas_max: int) -> None:
+    def __init__(self, commands: ViciCommands, *, listing_sas_max: int) -> None:
         self._commands = commands
         self._listing_sas_max = listing_sas_max
 

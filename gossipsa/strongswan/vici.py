@@ -1,4 +1,4 @@
-"""A connection to charon's VICI socket. Commands have no ids there, so that only one runs at a time."""
+"""Charon's VICI socket. Commands have no ids there, so that only one runs at a time on a connection."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ class ViciConnection:
         except OSError as error:
             raise CharonUnavailableError(f"no VICI at {path}: {error.strerror}") from error
         return cls(stream, timeout_ns=timeout_ns)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
 
     @property
     def socket(self) -> trio.socket.SocketType:
@@ -169,6 +173,37 @@ class ViciConnection:
         taken = bytes(self._received[:size])
         del self._received[:size]
         return taken
+
+
+class ViciCommands:
+    """Commands to charon, over a connection that is made anew where it was closed."""
+
+    def __init__(self, path: Path, *, timeout_ns: int) -> None:
+        self._path = path
+        self._timeout_ns = timeout_ns
+        self._connection: ViciConnection | None = None
+        self._connecting = trio.Lock()
+
+    async def connection(self) -> ViciConnection:
+        """Return the connection in use. Raises CharonUnavailableError."""
+        async with self._connecting:
+            if self._connection is None or self._connection.is_closed:
+                self._connection = await ViciConnection.connect(self._path, timeout_ns=self._timeout_ns)
+            return self._connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def request(self, command: str, arguments: ViciArguments | None = None) -> ViciMessage:
+        """As `ViciConnection.request`."""
+        return await (await self.connection()).request(command, arguments)
+
+    async def stream(
+        self, command: str, event: str, arguments: ViciArguments, on_event: Callable[[ViciMessage], None]
+    ) -> ViciMessage:
+        """As `ViciConnection.stream`."""
+        return await (await self.connection()).stream(command, event, arguments, on_event)
 
 
 def _message(body: bytes) -> ViciMessage:

@@ -22,7 +22,7 @@ import trio
 from gossipsa.strongswan.errors import CharonUnavailableError
 from gossipsa.strongswan.listing import CharonListing
 from gossipsa.strongswan.sa_listing import ListedIkeSa
-from gossipsa.strongswan.vici import ViciConnection
+from gossipsa.strongswan.vici import ViciCommands, ViciConnection
 from gossipsa.strongswan.vici_codec import ViciArguments, ViciMessage
 
 CHARON = Path("/usr/lib/ipsec/charon")
@@ -142,8 +142,11 @@ class RealCharon:
             return await vici.request(command, arguments)
 
     async def ike_sas(self) -> list[ListedIkeSa]:
-        async with self.vici() as vici:
-            return list((await CharonListing(vici, listing_sas_max=0).ike_sas()).values())
+        commands = ViciCommands(self.vici_path, timeout_ns=_VICI_TIMEOUT_NS)
+        try:
+            return list((await CharonListing(commands, listing_sas_max=0).ike_sas()).values())
+        finally:
+            commands.close()
 
     def _configuration(self) -> str:
         return f"""

@@ -28,6 +28,7 @@ from gossipsa.ike_daemon import (
 from gossipsa.ipsec.security_association import ClientState, IkeSpis
 from gossipsa.strongswan.adapter import Charon
 from gossipsa.strongswan.errors import CharonRefusedError, CharonUnavailableError
+from gossipsa.strongswan.receive_queue import ReceiveQueue
 from gossipsa.strongswan.settings import CharonSettings
 from tests.strongswan import real_charon
 from tests.strongswan.real_charon import SEGMENT_COUNT, RealCharon, connect, eventually, needs_charon
@@ -251,6 +252,29 @@ async def test_a_killed_charon_takes_its_clients_back_and_they_rekey(
         await client.request("rekey", {"ike": "c0"})
         await follower.until(lambda: follower.state.ike_sa.spis != state.ike_sa.spis)
         assert list(follower.states) == [name]
+
+
+async def test_generations_are_imported_even_if_charons_queue_cannot_be_seen(
+    gateway: RealCharon, client: RealCharon
+) -> None:
+    await gateway.start()
+    async with beside(gateway) as follower:
+        await connect(client, 0)
+        name, _ = await follower.only_client()
+        seen = {follower.state.ike_sa.spis}
+        for _ in range(2):
+            await client.request("rekey", {"ike": "c0"})
+            await follower.until(lambda: follower.state.ike_sa.spis not in seen)
+            seen.add(follower.state.ike_sa.spis)
+        state = follower.states[name]
+        await follower.charon.forget_clients([name])
+        nobody = Endpoint(address=IPv4Address("127.0.0.1"), port=1)
+        follower.charon._sender._queue = ReceiveQueue(local=nobody, remote=nobody)
+        assert await follower.charon.import_clients([ImportClient(client=name, state=state)]) == (None,)
+        activation = ActivateClient(client=name, message_id_initiator=state.ike_sa.message_id_initiator)
+        assert await follower.charon.activate_clients([activation]) == (None,)
+        await follower.charon.rekey_child(name, state.children[0])
+        await follower.until(lambda: follower.state.children[-1].ike_spis == state.ike_sa.spis)
 
 
 async def test_hundreds_of_clients_are_imported_without_loss(gateway: RealCharon, client: RealCharon) -> None:

@@ -12,7 +12,7 @@ import trio
 
 from gossipsa.strongswan.charon_process import CharonProcess, process_behind
 from gossipsa.strongswan.errors import CharonRefusedError, CharonUnavailableError
-from gossipsa.strongswan.vici import ViciConnection
+from gossipsa.strongswan.vici import ViciCommands, ViciConnection
 from gossipsa.strongswan.vici_codec import (
     LENGTH_FIELD,
     PacketType,
@@ -214,6 +214,31 @@ async def test_commands_of_several_tasks_do_not_mix(ends: Ends) -> None:
             packet = await other.take()
             await other.give(PacketType.CMD_RESPONSE, message={"name": packet.name})
     assert answers == {name: {"name": name} for name in ("a", "b", "c")}
+
+
+async def test_commands_go_on_after_a_connection_was_closed(tmp_path: Path) -> None:
+    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    await listener.bind(str(tmp_path / "vici"))
+    listener.listen()
+    commands = ViciCommands(tmp_path / "vici", timeout_ns=TIMEOUT_NS)
+
+    async def answer_once() -> None:
+        accepted, _ = await listener.accept()
+        other = OtherEnd(trio.SocketStream(accepted))
+        await other.take()
+        await other.give(PacketType.CMD_RESPONSE, message={"ok": "1"})
+        await other.stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer_once)
+        assert await commands.request("version") == {"ok": "1"}
+    with pytest.raises(CharonUnavailableError):
+        await commands.request("version")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer_once)
+        assert await commands.request("version") == {"ok": "1"}
+    commands.close()
+    listener.close()
 
 
 async def test_no_socket_means_no_charon(tmp_path: Path) -> None:
