@@ -1,0 +1,48 @@
+"""Prints the benchmark tables: ratios of two things measured in one run, since machines differ.
+
+    python -m tests.bench [--results DIRECTORY]
+
+Needs root: the lab boots a kernel with ESP and stock strongSwan.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench.move_or_connect import MoveOrConnect, measure
+
+_RATIO_MAX = 0.2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--results", type=Path, default=Path("out/bench"))
+    found = measure(parser.parse_args().results.resolve())
+    Console().print(_table(found))
+    reached = found.ratio <= _RATIO_MAX
+    print(f"moving takes at most a fifth of connecting: {'yes' if reached else 'NO'}")
+    return 0 if reached else 1
+
+
+def _table(found: MoveOrConnect) -> Table:
+    table = Table(title=f"{found.clients} clients: moved by gossipsa, against connecting anew (one lab run)")
+    for heading in ("what", "seconds", "of connecting anew"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    rows = (
+        ("all connect anew (IKE_SA_INIT, IKE_AUTH)", found.connect_s),
+        ("all moved, from verdict to last answer", found.move_s),
+        ("all moved, from power cut to last answer", found.detect_s + found.move_s),
+    )
+    for what, seconds in rows:
+        table.add_row(what, f"{seconds:.2f}", f"{seconds / found.connect_s:.2f}")
+    table.add_row("detected after the power cut", f"{found.detect_s:.2f}", "")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
