@@ -1,0 +1,274 @@
+"""The operator's configuration: one TOML file, read strictly. `examples/gossipsa.toml` tells of every key."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gossipsa.config_table import ConfigTable
+from gossipsa.errors import CallerError, ConfigurationError
+from gossipsa.identifiers import Endpoint, GatewayName, IpAddress
+from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
+from gossipsa.strongswan.settings import CharonSettings
+from gossipsa.swim.settings import PROFILES, SwimSettings
+from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, KeyPair, Keyring, Peer
+
+if TYPE_CHECKING:
+    from gossipsa.kernel.xfrm.kernel import XfrmSettings
+
+MESH_PORT = 7946
+ADMIN_SOCKET = Path("/run/gossipsa/admin.sock")
+PRIVATE_KEY_FILE = Path("/etc/gossipsa/private.key")
+PEERS_MAX = 1023
+IKE_PORT = 500
+IKE_NAT_PORT = 4500
+
+_NAME_CHARACTERS_MAX = 64
+_MS_PER_S = 1_000
+_HIGHEST_PORT = 65_535
+_PRIVATE_KEY_FILE_BYTES_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfiguration:
+    """What is written where."""
+
+    level: str = "info"
+    format: Literal["text", "json"] = "text"
+    """Lines on standard error: `key=value`, or one JSON object a line."""
+    events_file: Path | None = None
+    """Reported events, one JSON object a line, appended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """Everything in the file."""
+
+    file: Path
+    gateway: GatewaySettings
+    listen: Endpoint
+    """Mesh port, UDP and TCP; others reach it at `gateway.mesh_endpoint`."""
+    private_key_file: Path
+    leave_on_stop: bool
+    """On SIGTERM, say goodbye to the mesh: then nobody takes this gateway for dead, whatever follows."""
+    peers: tuple[Peer, ...]
+    strongswan: CharonSettings | None
+    """None: no IKE daemon; clients are offered by the admin socket."""
+    xfrm: XfrmSettings | None
+    """None: the in-memory kernel, which meets clients at `gateway.ike_port`."""
+    ike_probe_port: int
+    """Port at which other gateways' IKE daemons are asked for a sign of life; the non-ESP marker is used on
+    every port but 500."""
+    counters_interval_s: float
+    admin_socket: Path
+    log: LogConfiguration
+
+    def keyring(self) -> Keyring:
+        """Reads the private key.
+
+        Raises:
+            ConfigurationError: the key file cannot be used, or peers contradict each other.
+        """
+        key_pair = read_private_key(self.private_key_file)
+        try:
+            return Keyring(name=self.gateway.name, key_pair=key_pair, peers=self.peers)
+        except CallerError as error:
+            raise ConfigurationError(f"{self.file}: peers: {error}") from None
+
+
+def load_configuration(file: Path) -> Configuration:
+    """Reads a configuration file. Raises ConfigurationError; the text names file, key and what is wrong."""
+    top = ConfigTable(_read_toml(file), file=file)
+    gateway = top.take_table("gateway")
+    listen = gateway.take_endpoint("listen")
+    advertise = gateway.take_endpoint("advertise", listen)
+    if advertise.address.is_unspecified or advertise.port == 0:
+        raise gateway.error("advertise", f"{advertise} is nowhere: say where others reach this gateway")
+    private_key_file = gateway.take_path("private_key_file", PRIVATE_KEY_FILE)
+    leave_on_stop = gateway.take("leave_on_stop", bool, True)
+    peers = _take_peers(top)
+    kernel = _take_section(top, "kernel", "backend", ("xfrm", "memory"))
+    ike = _take_section(top, "ike", "daemon", ("strongswan", "none"))
+    has_ike_daemon = ike.take_choice("daemon", ("strongswan", "none"), "strongswan") == "strongswan"
+    is_memory = kernel.take_choice("backend", ("xfrm", "memory"), "xfrm") == "memory"
+    if is_memory and has_ike_daemon:
+        raise kernel.error("backend", 'the in-memory kernel needs ike = "none"')
+
+    ike_addresses = ike.take_addresses("addresses", (advertise.address,))
+    if any(address.is_unspecified for address in ike_addresses):
+        raise ike.error("addresses", "must be addresses that clients can send to")
+    ike_port = ike.take_number("port", IKE_NAT_PORT, lowest=1, highest=_HIGHEST_PORT)
+    default_probe_port = ike_port if is_memory else IKE_PORT
+    probe_port = ike.take_number("probe_port", default_probe_port, lowest=1, highest=_HIGHEST_PORT)
+    strongswan = ike.take_settings(CharonSettings()) if has_ike_daemon else None
+    ike.end()
+
+    counters_interval_ms = kernel.take_number("counters_interval_ms", 1000, lowest=100, highest=60_000)
+    xfrm = None if is_memory else _take_xfrm(kernel, ike_port=ike_port)
+    kernel.end()
+
+    settings = _take_gateway(
+        gateway,
+        mesh_endpoint=advertise,
+        ike_addresses=ike_addresses,
+        ike_port=ike_port,
+        swim=_take_swim(top),
+        replication=top.take_table("replication").take_settings(ReplicationSettings()),
+        takeover=top.take_table("takeover").take_settings(TakeoverSettings()),
+    )
+    admin = top.take_table("admin")
+    admin_socket = admin.take_path("socket", ADMIN_SOCKET)
+    admin.end()
+    log = _take_log(top.take_table("log"))
+    top.end()
+    if any(peer.name == settings.name for peer in peers):
+        raise ConfigurationError(f"{file}: peers: {settings.name} is this gateway itself")
+    return Configuration(
+        file=file,
+        gateway=settings,
+        listen=listen,
+        private_key_file=private_key_file,
+        leave_on_stop=leave_on_stop,
+        peers=peers,
+        strongswan=strongswan,
+        xfrm=xfrm,
+        ike_probe_port=probe_port,
+        counters_interval_s=counters_interval_ms / _MS_PER_S,
+        admin_socket=admin_socket,
+        log=log,
+    )
+
+
+def admin_socket_of(file: Path) -> Path:
+    """The admin socket that a configuration names, without reading the rest. Raises ConfigurationError."""
+    return ConfigTable(_read_toml(file), file=file).take_table("admin").take_path("socket", ADMIN_SOCKET)
+
+
+def private_key_file_of(file: Path) -> Path:
+    """The private key file that a configuration names. Raises ConfigurationError."""
+    gateway = ConfigTable(_read_toml(file), file=file).take_table("gateway")
+    return gateway.take_path("private_key_file", PRIVATE_KEY_FILE)
+
+
+def read_private_key(file: Path) -> KeyPair:
+    """Reads an X25519 private key: 32 bytes in base64, one line, readable by its owner alone.
+
+    Raises:
+        ConfigurationError: missing, readable by others, or no such key. The text never shows the content.
+    """
+    try:
+        with file.open("rb") as opened:
+            # Of the open file, so that nothing can be swapped in between.
+            mode = os.fstat(opened.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise ConfigurationError(f"{file}: is no regular file")
+            if mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise ConfigurationError(
+                    f"{file}: others than its owner have rights on it ({stat.S_IMODE(mode):04o}): chmod 600"
+                )
+            text = opened.read(_PRIVATE_KEY_FILE_BYTES_MAX)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
+    values = {"private_key": text.decode("ascii", errors="replace").strip()}
+    return KeyPair.from_private(ConfigTable(values, file=file).take_key("private_key", PRIVATE_KEY_BYTES))
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: {error}") from None
+
+
+def _take_section(top: ConfigTable, name: str, key: str, choices: tuple[str, ...]) -> ConfigTable:
+    """A table, or its short form: `ike = "none"` means `[ike]` with `daemon = "none"`."""
+    if not top.is_text(name):
+        return top.take_table(name)
+    choice = top.take_choice(name, choices, choices[0])
+    return ConfigTable({key: choice}, file=top.file, path=name)
+
+
+def _take_peers(top: ConfigTable) -> tuple[Peer, ...]:
+    tables = top.take_tables("peers")
+    if len(tables) > PEERS_MAX:
+        raise top.error("peers", f"are {len(tables)}, but may be {PEERS_MAX}")
+    peers: list[Peer] = []
+    for table in tables:
+        name = table.take("name", str)
+        if not 1 <= len(name) <= _NAME_CHARACTERS_MAX:
+            raise table.error("name", f"has 1 to {_NAME_CHARACTERS_MAX} characters")
+        if any(peer.name == name for peer in peers):
+            raise table.error("name", f"{name} stands twice")
+        public_key = table.take_key("public_key", PUBLIC_KEY_BYTES)
+        endpoint = table.take_endpoint("address")
+        if endpoint.address.is_unspecified or endpoint.port == 0:
+            raise table.error("address", f"{endpoint} is nowhere")
+        table.end()
+        peers.append(Peer(GatewayName(name), public_key, endpoint))
+    return tuple(peers)
+
+
+def _take_gateway(
+    table: ConfigTable,
+    *,
+    mesh_endpoint: Endpoint,
+    ike_addresses: tuple[IpAddress, ...],
+    ike_port: int,
+    swim: SwimSettings,
+    replication: ReplicationSettings,
+    takeover: TakeoverSettings,
+) -> GatewaySettings:
+    name = table.take("name", str)
+    site = table.take("site", str, "")
+    zone = table.take("zone", str, "")
+    for key, text in (("site", site), ("zone", zone)):
+        if len(text) > _NAME_CHARACTERS_MAX:
+            raise table.error(key, f"has at most {_NAME_CHARACTERS_MAX} characters")
+    capacity = table.take_number("capacity", 100, lowest=0, highest=1_000_000)
+    table.end()
+    try:
+        return GatewaySettings(
+            name=GatewayName(name),
+            site=site,
+            zone=zone,
+            capacity=capacity,
+            mesh_endpoint=mesh_endpoint,
+            ike_addresses=ike_addresses,
+            ike_port=ike_port,
+            swim=swim,
+            replication=replication,
+            takeover=takeover,
+        )
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{table.file}: gateway: {error}") from None
+
+
+def _take_swim(top: ConfigTable) -> SwimSettings:
+    table = top.take_table("swim")
+    profile = table.take_choice("profile", tuple(PROFILES), "lan")
+    return table.take_settings(PROFILES[profile])
+
+
+def _take_xfrm(table: ConfigTable, *, ike_port: int) -> XfrmSettings:
+    # Loads pyroute2, which the in-memory kernel and the command line do without.
+    from gossipsa.kernel.xfrm.kernel import XfrmSettings  # noqa: PLC0415
+
+    return table.take_settings(
+        XfrmSettings(), exclude=frozenset({"ike_port", "ike_nat_port"}), ike_nat_port=ike_port
+    )
+
+
+def _take_log(table: ConfigTable) -> LogConfiguration:
+    level = table.take_choice("level", ("debug", "info", "warning", "error"), "info")
+    line_format = table.take_choice("format", ("text", "json"), "text")
+    events_file = table.take_path("events_file") if "events_file" in table else None
+    table.end()
+    return LogConfiguration(
+        level=level, format="json" if line_format == "json" else "text", events_file=events_file
+    )

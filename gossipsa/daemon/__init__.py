@@ -1,0 +1,1 @@
+"""The driver: sockets, clock, entropy and processes around the core, which has none of them."""

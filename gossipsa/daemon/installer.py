@@ -1,0 +1,205 @@
+"""Takes the core's effects on clients, and has them carried out: in order for each client, in batches across.
+
+Each kind of effect has a worker of its own, so that deleting the SAs of a client that another gateway owns
+now never waits for an import. An effect waits for those of the same client before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import trio
+
+from gossipsa.daemon.client_installer import ClientInstaller
+from gossipsa.daemon.client_keeper import ClientKeeper
+from gossipsa.daemon.number_keeper import NumberKeeper
+from gossipsa.effects import (
+    ActivateClient,
+    AdoptClients,
+    Effect,
+    FenceCreator,
+    InstallClient,
+    MoveNumbers,
+    RekeyChild,
+    RemoveClient,
+    RestoreClient,
+    RouteClient,
+)
+from gossipsa.identifiers import ClientId
+from gossipsa.inputs import ClientFailed, Input
+from gossipsa.ipsec.security_association import ClientState
+
+ClientEffect = (
+    InstallClient
+    | ActivateClient
+    | RemoveClient
+    | RestoreClient
+    | FenceCreator
+    | MoveNumbers
+    | RouteClient
+    | RekeyChild
+)
+CLIENT_EFFECTS = (
+    InstallClient,
+    ActivateClient,
+    RemoveClient,
+    RestoreClient,
+    FenceCreator,
+    MoveNumbers,
+    RouteClient,
+    RekeyChild,
+)
+
+WAITING_MAX = 131_072
+"""Effects that wait. One more fails at once."""
+
+# Small batches where somebody waits for the first of them: a client in silence.
+BATCH_MAX: Mapping[type[Effect], int] = {
+    InstallClient: 16,
+    ActivateClient: 64,
+    RestoreClient: 10,
+    RemoveClient: 256,
+    FenceCreator: 1024,
+    MoveNumbers: 256,
+    RouteClient: 1024,
+    RekeyChild: 8,
+}
+
+Procedure = Callable[[Sequence[Any]], Awaitable[tuple[Input, ...]]]
+
+
+class ClientOrder:
+    """Which effects may begin: the oldest of each client, in the order in which they came. Pure."""
+
+    def __init__(self) -> None:
+        self._of_client: dict[ClientId, deque[ClientEffect]] = {}
+        self._ready: dict[type[Effect], deque[ClientEffect]] = {kind: deque() for kind in CLIENT_EFFECTS}
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Effects that are not finished."""
+        return self._count
+
+    def add(self, effect: ClientEffect) -> None:
+        waiting = self._of_client.setdefault(effect.client, deque())
+        waiting.append(effect)
+        self._count += 1
+        if len(waiting) == 1:
+            self._ready[type(effect)].append(effect)
+
+    def has_ready(self, kind: type[Effect]) -> bool:
+        return bool(self._ready[kind])
+
+    def begin(self, kind: type[Effect], batch_max: int) -> tuple[ClientEffect, ...]:
+        """Effects of one kind, all of different clients."""
+        ready = self._ready[kind]
+        return tuple(ready.popleft() for _ in range(min(batch_max, len(ready))))
+
+    def finish(self, batch: Sequence[ClientEffect]) -> None:
+        """These are done: what waited for them may begin."""
+        for effect in batch:
+            waiting = self._of_client[effect.client]
+            waiting.popleft()
+            self._count -= 1
+            if waiting:
+                self._ready[type(waiting[0])].append(waiting[0])
+            else:
+                del self._of_client[effect.client]
+
+
+class Installer:
+    """The queue before kernel and IKE daemon, and the workers behind it.
+
+    Args:
+        answer: takes what came of effects; may wait.
+        ike_daemon_seen: set once the IKE daemon was heard of. Adoption waits for it, for `adoption_wait_s` at
+            most: a daemon that cannot be asked yet must not count as one that holds nobody.
+    """
+
+    def __init__(
+        self,
+        *,
+        clients: ClientInstaller,
+        keeper: ClientKeeper,
+        numbers: NumberKeeper,
+        answer: Callable[[Input], Awaitable[None]],
+        ike_daemon_seen: trio.Event,
+        adoption_wait_s: float = 20.0,
+    ) -> None:
+        self._procedures: Mapping[type[Effect], Procedure] = {
+            InstallClient: clients.install,
+            ActivateClient: clients.activate,
+            RemoveClient: clients.remove,
+            RestoreClient: keeper.restore,
+            RouteClient: clients.route,
+            FenceCreator: numbers.fence,
+            MoveNumbers: numbers.move,
+            RekeyChild: numbers.rekey,
+        }
+        self._keeper = keeper
+        self._answer = answer
+        self._ike_daemon_seen = ike_daemon_seen
+        self._adoption_wait_s = adoption_wait_s
+        self._order = ClientOrder()
+        self._changed = trio.Event()
+        self._to_adopt: dict[ClientId, ClientState] | None = None
+
+    def waiting(self) -> int:
+        """Effects that are not finished."""
+        return len(self._order)
+
+    def submit(self, effect: ClientEffect | AdoptClients) -> Input | None:
+        """Queues an effect. Never blocks. Returns the failure if there is no room."""
+        if isinstance(effect, AdoptClients):
+            # One comes at the start, and one more for each copy of records that came late.
+            self._to_adopt = (self._to_adopt or {}) | dict(effect.clients)
+            self._notify()
+            return None
+        if len(self._order) >= WAITING_MAX:
+            if isinstance(effect, InstallClient | ActivateClient | RemoveClient | RestoreClient):
+                return ClientFailed(client=effect.client, epoch=effect.epoch, reason="too many effects wait")
+            return None
+        self._order.add(effect)
+        self._notify()
+        return None
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for kind in CLIENT_EFFECTS:
+                nursery.start_soon(self._work, kind)
+            nursery.start_soon(self._adopt)
+
+    async def idle(self) -> None:
+        """Wait until nothing waits or is under way."""
+        while len(self._order):
+            await self._changed.wait()
+
+    async def _work(self, kind: type[Effect]) -> None:
+        while True:
+            while not self._order.has_ready(kind):
+                await self._changed.wait()
+            batch = self._order.begin(kind, BATCH_MAX[kind])
+            # What has begun is finished or undone, also when we are told to stop: each step is bounded.
+            with trio.CancelScope(shield=True):
+                answers = await self._procedures[kind](batch)
+            self._order.finish(batch)
+            self._notify()
+            for answer in answers:
+                await self._answer(answer)
+
+    async def _adopt(self) -> None:
+        while True:
+            while self._to_adopt is None:
+                await self._changed.wait()
+            with trio.move_on_after(self._adoption_wait_s):
+                await self._ike_daemon_seen.wait()
+            clients, self._to_adopt = tuple(self._to_adopt.items()), None
+            for answer in await self._keeper.adopt(AdoptClients(clients=clients)):
+                await self._answer(answer)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

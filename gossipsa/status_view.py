@@ -1,0 +1,95 @@
+"""The status of a gateway as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gossipsa.status import GatewayStatus
+
+CLIENTS_SHOWN = 50
+
+_STATE_STYLES = {"alive": "green", "suspect": "yellow", "failed": "bold red", "left": "dim"}
+
+
+def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType:
+    """Members, copies, clients and events.
+
+    Args:
+        all_clients: not only the first CLIENTS_SHOWN.
+    """
+    parts: list[RenderableType] = [
+        Text.assemble(("gateway ", "dim"), (status.name, "bold"), ("  boot ", "dim"), status.boot[:8]),
+        _members(status),
+        _copies(status),
+    ]
+    if status.clients:
+        parts.append(_clients(status, len(status.clients) if all_clients else CLIENTS_SHOWN))
+    if status.counts:
+        parts.append(_table("events since the start", ("event", "count"), sorted(status.counts.items())))
+    return Group(*parts)
+
+
+def _members(status: GatewayStatus) -> Table:
+    table = Table(title=f"{len(status.members)} members", title_justify="left")
+    for heading in ("name", "state", "round trip", "heard", "site", "zone", "boot"):
+        table.add_column(heading, justify="right" if heading in ("round trip", "heard") else "left")
+    for member in sorted(status.members, key=lambda member: member.name):
+        is_self = member.name == status.name
+        table.add_row(
+            f"{member.name} (this one)" if is_self else member.name,
+            Text(member.state, _STATE_STYLES.get(member.state, "")),
+            "" if member.round_trip_ms is None else f"{member.round_trip_ms:.1f} ms",
+            "" if is_self else f"{member.heard_ms_ago / 1000:.1f} s ago",
+            member.site,
+            member.zone,
+            member.boot[:8],
+        )
+    return table
+
+
+def _copies(status: GatewayStatus) -> Table:
+    rows = [(f"{copies} copies", str(count)) for copies, count in sorted(status.copies.items())]
+    return _table("own clients by acknowledged copies", ("copies", "clients"), rows or [("none", "0")])
+
+
+def _clients(status: GatewayStatus, shown: int) -> Table:
+    title = f"{len(status.clients)} clients"
+    if len(status.clients) > shown:
+        title += f", the first {shown}"
+    table = Table(title=title, title_justify="left")
+    for heading in (
+        "client",
+        "role",
+        "owner",
+        "remote",
+        "virtual addresses",
+        "children",
+        "replicas",
+        "acked",
+    ):
+        table.add_column(heading)
+    for client in status.clients[:shown]:
+        table.add_row(
+            client.client[:12],
+            client.role,
+            client.owner,
+            client.remote,
+            ", ".join(client.virtual_addresses),
+            str(client.children),
+            ", ".join(client.replicas),
+            str(client.acknowledged) if client.role == "owner" else "",
+        )
+    return table
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[tuple[str, object]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
