@@ -78,7 +78,8 @@ class RunLoop:
         if deadline_ns is None:
             self._at_once.append(await self._arrivals.receive())
             return
-        with trio.move_on_after((deadline_ns - self._clock_ns()) / NS_PER_S):
+        # The clock goes on while the core is asked.
+        with trio.move_on_after(max(0, deadline_ns - self._clock_ns()) / NS_PER_S):
             self._at_once.append(await self._arrivals.receive())
 
     def _handle_arrivals(self) -> None:
