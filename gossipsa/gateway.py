@@ -401,7 +401,7 @@ class Gateway:
             )
 
     def _client_deleted(self, client: ClientId) -> None:
-        record = self._replicator.disown(client, tell_replicas=True)
+        record = self._replicator.disown(client)
         if record is not None:
             self._by_inbound_spi = None
             self._outbox.report("client-gone", client=client)
@@ -541,7 +541,7 @@ class Gateway:
         if self._coordinator.superseded(record.client, None, now_ns=now_ns):
             return
         self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
-        self._replicator.disown(record.client, tell_replicas=False)
+        self._replicator.disown(record.client)
 
     def _hear_announcement(self, sender: Holder, message: takeover.AnnounceOwnership, now_ns: int) -> None:
         obeyed = []

@@ -150,11 +150,10 @@ class Replicator:
         owned.in_use[outbound_spi] = numbers
         self._bump(owned, owned.record.with_ceilings({outbound_spi: numbers.last}))
 
-    def disown(self, client: ClientId, *, tell_replicas: bool) -> ClientRecord | None:
-        """Stops owning. Lanes are burnt.
+    def disown(self, client: ClientId) -> ClientRecord | None:
+        """Stops owning. Lanes are burnt, and our replicas drop their copies of our epoch.
 
-        Args:
-            tell_replicas: the client is gone for good, so replicas must drop their copies.
+        A new owner knows the replicas of the record that it took, and not those chosen since.
         """
         owned = self._owned.pop(client, None)
         if owned is None:
@@ -164,9 +163,8 @@ class Replicator:
         for waiting in (*self._dirty.values(), *self._under_way.values()):
             waiting.pop(client, None)
         self._counters.pop(client, None)
-        if tell_replicas:
-            for holder in owned.copies:
-                self._drop_at(holder.gateway, owned.record)
+        for holder in owned.copies:
+            self._drop_at(holder.gateway, owned.record)
         return owned.record
 
     def place(self, replicas: Sequence[Holder], *, alive: Iterable[Holder]) -> bool:

@@ -538,7 +538,7 @@ class Coordinator:
         if event is Event.OWNER_ALIVE:
             attempt.over = True
         if before is State.ACTIVATING:
-            self._replicator.disown(attempt.client, tell_replicas=False)
+            self._replicator.disown(attempt.client)
         assert attempt.installed is not None
         self._outbox.do(RemoveClient(client=attempt.client, epoch=attempt.epoch, state=attempt.installed))
 

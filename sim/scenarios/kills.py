@@ -56,11 +56,18 @@ KILL = Scenario(
     patience=Patience(served_again_ns=2 * SECOND_NS),
 )
 
+
+
+def _lossy_kill(stage: Stage) -> None:
+    _kill(stage)
+    stage.after(26, stage.faults.heal)
+
+
 LOSSY_KILL = Scenario(
     name="lossy_kill",
     summary="one host loses power while the network loses, doubles and delays packets; clients rekey",
-    script=_kill,
-    duration_s=36,
+    script=_lossy_kill,
+    duration_s=44,
     cluster=ClusterSettings(weather=_BAD_WEATHER, rekey_interval_ns=5 * SECOND_NS),
     patience=Patience(served_again_ns=8 * SECOND_NS, settled_ns=16 * SECOND_NS),
 )

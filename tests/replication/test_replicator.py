@@ -121,7 +121,7 @@ def test_replicas_converge_to_the_owner_whatever_is_lost(
             child = make_child(state.ike_sa.spis, mesh.random)
             mesh.owner.change(client, msgspec.structs.replace(state, children=(child,)))
         elif what == "delete":
-            mesh.owner.disown(client, tell_replicas=True)
+            mesh.owner.disown(client)
         elif what == "count" and owned is not None:
             child = owned.record.state.children[0]
             counters = SaCounters(
