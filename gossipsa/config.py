@@ -56,7 +56,7 @@ class Configuration:
     leave_on_stop: bool
     """On SIGTERM, say goodbye to the mesh: then nobody takes this gateway for dead, whatever follows."""
     peers: tuple[Peer, ...]
-    strongswan: CharonSettings | None
+    charon: CharonSettings | None
     """None: no IKE daemon; clients are offered by the admin socket."""
     xfrm: XfrmSettings | None
     """None: the in-memory kernel, which meets clients at `gateway.ike_port`."""
@@ -104,7 +104,7 @@ def load_configuration(file: Path) -> Configuration:
     ike_port = ike.take_number("port", IKE_NAT_PORT, lowest=1, highest=_HIGHEST_PORT)
     default_probe_port = ike_port if is_memory else IKE_PORT
     probe_port = ike.take_number("probe_port", default_probe_port, lowest=1, highest=_HIGHEST_PORT)
-    strongswan = ike.take_settings(CharonSettings()) if has_ike_daemon else None
+    charon = ike.take_settings(CharonSettings()) if has_ike_daemon else None
     ike.end()
 
     counters_interval_ms = kernel.take_number("counters_interval_ms", 1000, lowest=100, highest=60_000)
@@ -134,7 +134,7 @@ def load_configuration(file: Path) -> Configuration:
         private_key_file=private_key_file,
         leave_on_stop=leave_on_stop,
         peers=peers,
-        strongswan=strongswan,
+        charon=charon,
         xfrm=xfrm,
         ike_probe_port=probe_port,
         counters_interval_s=counters_interval_ms / _MS_PER_S,

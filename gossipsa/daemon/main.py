@@ -120,7 +120,7 @@ def open_ike_daemon(
     Raises:
         ConfigurationError: the HA socket cannot be opened.
     """
-    if configuration.strongswan is None:
+    if configuration.charon is None:
         return DirectInstall(kernel)
     from gossipsa.strongswan.adapter import Charon  # noqa: PLC0415
 
@@ -129,15 +129,15 @@ def open_ike_daemon(
         logger.warning(
             "no supervisor holds the HA socket: while gossipsa is down, any local process may take %s "
             "and read keys; see examples/gossipsa.socket",
-            configuration.strongswan.ha_local,
+            configuration.charon.ha_local,
         )
     else:
         # systemd binds; connecting keeps everybody but charon out.
-        remote = configuration.strongswan.ha_remote
+        remote = configuration.charon.ha_remote
         ha_socket.connect((str(remote.address), remote.port))
     try:
-        return Charon.open(configuration.strongswan, inherited=ha_socket)
+        return Charon.open(configuration.charon, inherited=ha_socket)
     except OSError as error:
         raise ConfigurationError(
-            f"{configuration.file}: ike.ha_local: {configuration.strongswan.ha_local}: {error.strerror}"
+            f"{configuration.file}: ike.ha_local: {configuration.charon.ha_local}: {error.strerror}"
         ) from None
