@@ -50,6 +50,11 @@ class CharonListing:
         count = text(stats.get("ikesas", {}), "total")
         return int(count) if count.isdecimal() else 0
 
+    async def started_at(self) -> str:
+        """Return when charon started, as it tells it: to the second."""
+        stats = subsections(await self._commands.request("stats"))
+        return text(stats.get("uptime", {}), "since")
+
     async def is_short(self) -> bool:
         """Tell whether there are so few IKE_SAs that listing all is cheap."""
         return await self.ike_sa_count() <= self._listing_sas_max

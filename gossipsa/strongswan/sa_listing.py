@@ -29,6 +29,7 @@ class ListedChildSa:
 class ListedIkeSa:
     connection: str
     unique_id: str
+    ike_version: str
     spis: IkeSpis
     we_initiated: bool
     state: str
@@ -51,6 +52,7 @@ def ike_sas_in(message: ViciMessage) -> Iterator[ListedIkeSa]:
         yield ListedIkeSa(
             connection=connection,
             unique_id=text(section, "uniqueid"),
+            ike_version=text(section, "version"),
             spis=spis,
             we_initiated=text(section, "initiator") == "yes",
             state=text(section, "state"),

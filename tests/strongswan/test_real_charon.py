@@ -269,7 +269,7 @@ async def test_generations_are_imported_even_if_charons_queue_cannot_be_seen(
         state = follower.states[name]
         await follower.charon.forget_clients([name])
         nobody = Endpoint(address=IPv4Address("127.0.0.1"), port=1)
-        follower.charon._sender._queue = ReceiveQueue(local=nobody, remote=nobody)
+        follower.charon._follower.sender._queue = ReceiveQueue(local=nobody, remote=nobody)
         assert await follower.charon.import_clients([ImportClient(client=name, state=state)]) == (None,)
         activation = ActivateClient(client=name, message_id_initiator=state.ike_sa.message_id_initiator)
         assert await follower.charon.activate_clients([activation]) == (None,)
@@ -508,8 +508,7 @@ async def test_what_charon_had_no_room_for_is_sent_again(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(go_on)
             # Below `import_clients`, which would first ask the stopped charon for its connections.
-            session = follower.charon._session
-            assert session is not None
+            session = follower.charon._follower.session
             answers = await follower.charon._importer.install(
                 [each.state for each in clients],
                 wire_version=session.wire_version,

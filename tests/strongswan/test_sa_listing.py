@@ -43,6 +43,7 @@ def test_an_ike_sa_is_read_with_its_installed_children() -> None:
         ListedIkeSa(
             connection="rw",
             unique_id="1",
+            ike_version="2",
             spis=IkeSpis(
                 initiator=bytes.fromhex("adcb04c28e47e29e"), responder=bytes.fromhex("2f8053f03a7b7c64")
             ),
