@@ -51,8 +51,9 @@ async def _send(client: Client, udp: trio.socket.SocketType, interval_s: float, 
     while True:
         await trio.sleep_until(due_s)
         await _transmit(udp, client.next_packet())
-        # A host that could not keep up skips packets: a burst would only delay it further.
-        due_s = max(due_s + interval_s, trio.current_time())
+        # A host that could not keep up skips packets; their rhythm stays, so that no bursts form.
+        missed = max(0, int((trio.current_time() - due_s) / interval_s))
+        due_s += (1 + missed) * interval_s
 
 
 async def _receive(client: Client, udp: trio.socket.SocketType) -> None:
