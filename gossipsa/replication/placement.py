@@ -60,5 +60,30 @@ def choose_replicas(
         chosen.append(best)
         zones |= {best.zone} if best.zone else set()
         sites |= {best.site} if best.site else set()
-    chosen.sort(key=lambda candidate: (distance(candidate), candidate.holder))
-    return tuple(candidate.holder for candidate in chosen)
+    return tuple(
+        candidate.holder
+        for candidate in _in_order(chosen, current=current, hysteresis_percent=hysteresis_percent)
+    )
+
+
+def _in_order(
+    chosen: list[Candidate], *, current: Sequence[Holder], hysteresis_percent: int
+) -> list[Candidate]:
+    """Nearest first, but two that stand in an order now change places only for a clear difference."""
+    rank = {holder: place for place, holder in enumerate(current)}
+    ordered = sorted(
+        chosen,
+        key=lambda candidate: (
+            rank.get(candidate.holder, len(rank)),
+            candidate.round_trip_ns,
+            candidate.holder,
+        ),
+    )
+    for _ in ordered:
+        for place in range(len(ordered) - 1):
+            first, second = ordered[place : place + 2]
+            settled = first.holder in rank and second.holder in rank
+            margin_percent = hysteresis_percent if settled else 0
+            if second.round_trip_ns * 100 < first.round_trip_ns * (100 - margin_percent):
+                ordered[place : place + 2] = second, first
+    return ordered

@@ -120,13 +120,16 @@ class Replicator:
 
     def own(self, record: ClientRecord, *, former: Iterable[GatewayName] = ()) -> OwnedRecord:
         """Starts to own a record as it stands: `owner` and `epoch` are ours already."""
-        owned = OwnedRecord(msgspec.structs.replace(record, replicas=self._replicas))
+        dropped = [drops[record.client].sequence for drops in self._drops.values() if record.client in drops]
+        sequence = max([record.sequence, *(number + 1 for number in dropped)])
+        owned = OwnedRecord(msgspec.structs.replace(record, replicas=self._replicas, sequence=sequence))
         for name in former:
             if name != self._me.gateway:
                 owned.former[name] = None
         self._owned[record.client] = owned
         for holder in self._replicas:
             owned.copies[holder] = _Copy()
+            self._cancel_drop(holder.gateway, record.client)
         self._touch(owned)
         return owned
 

@@ -38,7 +38,8 @@ _SESSION_AGE_MAX_NS = 180_000 * _MS
 _HELLO_INTERVAL_NS = 100 * _MS
 _HELLO_INTERVAL_MAX_NS = 1_000 * _MS
 _SILENCE_NS = 1_000 * _MS
-_SESSIONS_A_PEER_MAX = 6
+_CONFIRMED_SESSIONS_MAX = 64
+_UNCONFIRMED_SESSIONS_MAX = 4
 _QUEUE_MESSAGES_MAX = 64
 _QUEUE_BYTES_MAX = 4 << 20
 _WINDOW_PACKETS = 1024
@@ -99,8 +100,6 @@ class _Session:
             channel: ReplayWindow(window_packets=_WINDOW_PACKETS, extended=True) for channel in Channel
         }
         self.made_ns = now_ns
-        self.heard_ns = now_ns
-        self.spoke_ns = now_ns
         # The initiator knows by the welcome that the responder is alive; the responder by the first message.
         self.confirmed = initiated
 
@@ -140,11 +139,18 @@ class _Conversation:
         self.hello_interval_ns = _HELLO_INTERVAL_NS
         self.queue: deque[tuple[Channel, bytes]] = deque()
         self.queue_bytes = 0
-        self.answered_ns: int | None = None
+        # Of all sessions together: the peer may prefer another one than we do.
+        self.heard_ns = 0
+        self.spoke_ns = 0
 
     def newest(self, now_ns: int) -> _Session | None:
+        """The session to speak on: the newest of those that the peer spoke on lately.
+
+        When hellos cross, each side makes a session of its own. Answering on what was heard keeps both from
+        speaking on a session that the other may have dropped, and from taking its choice for silence.
+        """
         usable = (s for s in self.sessions if s.confirmed and now_ns - s.made_ns < _SESSION_AGE_MAX_NS)
-        return max(usable, key=lambda session: session.made_ns, default=None)
+        return max(usable, key=lambda s: (now_ns - s.heard_ns <= _SILENCE_NS, s.made_ns), default=None)
 
 
 class Sessions:
@@ -188,11 +194,13 @@ class Sessions:
             self._enqueue(conversation, channel, payload)
             return self._say_hello(conversation, now_ns)
         out = [Outgoing(to, channel, session.seal(channel, payload))]
-        silent = now_ns - session.heard_ns > _SILENCE_NS and now_ns - session.spoke_ns <= _SILENCE_NS
+        silent = (
+            now_ns - conversation.heard_ns > _SILENCE_NS and now_ns - conversation.spoke_ns <= _SILENCE_NS
+        )
         if silent or now_ns - session.made_ns > _SESSION_AGE_RENEW_NS:
             # The peer may have restarted and lost the session: a new handshake tells.
             out.extend(self._say_hello(conversation, now_ns))
-        session.spoke_ns = now_ns
+        conversation.spoke_ns = now_ns
         return tuple(out)
 
     def open(self, data: bytes, *, now_ns: int) -> tuple[Opened | None, tuple[Outgoing, ...]]:
@@ -278,7 +286,7 @@ class Sessions:
             own_index=index, peer_index=answer.peer_session_index, boot=answer.peer_boot, keys=answer.keys,
             initiated=False, now_ns=now_ns,
         )  # fmt: skip
-        self._add(conversation, session)
+        self._add(conversation, session, now_ns)
         return (Outgoing(name, Channel.DATAGRAM, answer.data),)
 
     def _hear_welcome(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
@@ -292,11 +300,12 @@ class Sessions:
             raise SealError("forged welcome") from None
         del self._pending_by_index[pending.session_index]
         conversation.pending = None
+        conversation.heard_ns = now_ns
         session = _Session(
             own_index=pending.session_index, peer_index=welcome.peer_session_index, boot=welcome.peer_boot,
             keys=welcome.keys, initiated=True, now_ns=now_ns,
         )  # fmt: skip
-        self._add(conversation, session)
+        self._add(conversation, session, now_ns)
         self._forget_other_boots(conversation, session)
         # An empty message confirms the session to the responder, who may not speak on it before.
         out = self._flush(conversation, session)
@@ -316,7 +325,7 @@ class Sessions:
         if now_ns - session.made_ns > _SESSION_AGE_MAX_NS:
             raise SealError("old session")
         payload = session.open(channel, data)
-        session.heard_ns = now_ns
+        conversation.heard_ns = now_ns
         out: tuple[Outgoing, ...] = ()
         if not session.confirmed:
             session.confirmed = True
@@ -326,13 +335,17 @@ class Sessions:
             return None, out
         return Opened(Holder(conversation.peer.name, session.boot), payload), out
 
-    def _add(self, conversation: _Conversation, session: _Session) -> None:
+    def _add(self, conversation: _Conversation, session: _Session, now_ns: int) -> None:
+        """Sessions in use go by age only: the peer may be sending on any of them."""
+        for old in tuple(conversation.sessions):
+            if now_ns - old.made_ns > _SESSION_AGE_MAX_NS:
+                self._drop(conversation, old)
         conversation.sessions.append(session)
         self._by_index[session.own_index] = (conversation, session)
-        while len(conversation.sessions) > _SESSIONS_A_PEER_MAX:
-            # Unconfirmed ones go first, so that replayed hellos cannot push out a session in use.
-            unconfirmed = [old for old in conversation.sessions[:-1] if not old.confirmed]
-            self._drop(conversation, (unconfirmed or conversation.sessions)[0])
+        for confirmed, most in ((False, _UNCONFIRMED_SESSIONS_MAX), (True, _CONFIRMED_SESSIONS_MAX)):
+            alike = [old for old in conversation.sessions if old.confirmed is confirmed]
+            for old in alike[: max(0, len(alike) - most)]:
+                self._drop(conversation, old)
 
     def _drop(self, conversation: _Conversation, session: _Session) -> None:
         conversation.sessions.remove(session)

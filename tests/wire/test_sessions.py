@@ -49,6 +49,17 @@ def deliver(
     return opened
 
 
+def crossed(sessions: dict[GatewayName, Sessions]) -> None:
+    """Both say hello at once: each side makes a session of its own."""
+    waiting = [
+        *sessions[A].seal(B, b"a", channel=Channel.DATAGRAM, now_ns=0),
+        *sessions[B].seal(A, b"b", channel=Channel.DATAGRAM, now_ns=0),
+    ]
+    while waiting:
+        message = waiting.pop(0)
+        waiting.extend(sessions[message.to].open(message.data, now_ns=0)[1])
+
+
 @pytest.fixture
 def pair() -> dict[GatewayName, Sessions]:
     return {A: make_sessions(A), B: make_sessions(B)}
@@ -149,6 +160,38 @@ def test_restarted_peer_is_greeted_again_and_known_by_its_new_boot(pair: dict[Ga
     assert deliver(pair, B, b"back", now_ns=5) == [Opened(Holder(B, BootId(b"\x01" * 16)), b"back")]
     assert pair[A].boot_of(B, now_ns=5) == b"\x01" * 16
     assert deliver(pair, A, b"hello", now_ns=6) == [Opened(Holder(A, BootId(bytes(16))), b"hello")]
+
+
+def test_gateways_that_greet_each_other_at_once_keep_talking_without_new_handshakes(
+    pair: dict[GatewayName, Sessions],
+) -> None:
+    """Each may then prefer another session: that is no silence."""
+    hellos = {
+        name: pair[name].seal(other, b"x", channel=Channel.DATAGRAM, now_ns=0)
+        for name, other in ((A, B), (B, A))
+    }
+    waiting = [message for out in hellos.values() for message in out]
+    while waiting:
+        message = waiting.pop(0)
+        waiting.extend(pair[message.to].open(message.data, now_ns=0)[1])
+    second = 10**9
+    for tick in range(1, 200):
+        for name, other in ((A, B), (B, A)):
+            (sealed,) = pair[name].seal(other, b"beat", channel=Channel.DATAGRAM, now_ns=tick * second // 2)
+            opened, answers = pair[other].open(sealed.data, now_ns=tick * second // 2)
+            assert opened is not None
+            assert answers == ()
+
+
+def test_crossed_hellos_are_no_reason_for_more_of_them(pair: dict[GatewayName, Sessions]) -> None:
+    crossed(pair)
+    for tenth in range(1, 200):
+        now_ns = tenth * 100_000_000
+        for name, other in ((A, B), (B, A)):
+            (sealed,) = pair[name].seal(other, b"x", channel=Channel.DATAGRAM, now_ns=now_ns)
+            opened, answers = pair[other].open(sealed.data, now_ns=now_ns)
+            assert opened is not None
+            assert answers == ()
 
 
 def test_replayed_hellos_do_not_push_out_a_live_session(pair: dict[GatewayName, Sessions]) -> None:
