@@ -144,13 +144,8 @@ class _Conversation:
         self.spoke_ns = 0
 
     def newest(self, now_ns: int) -> _Session | None:
-        """The session to speak on: the newest of those that the peer spoke on lately.
-
-        When hellos cross, each side makes a session of its own. Answering on what was heard keeps both from
-        speaking on a session that the other may have dropped, and from taking its choice for silence.
-        """
         usable = (s for s in self.sessions if s.confirmed and now_ns - s.made_ns < _SESSION_AGE_MAX_NS)
-        return max(usable, key=lambda s: (now_ns - s.heard_ns <= _SILENCE_NS, s.made_ns), default=None)
+        return max(usable, key=lambda session: session.made_ns, default=None)
 
 
 class Sessions:
