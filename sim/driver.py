@@ -110,7 +110,9 @@ class Driver:
             # Left behind by an earlier process of ours.
             self._take_out(present.client, present.state)
         self.block(effect.state)
-        host.ike_daemon.import_client(effect.client, effect.state, is_passive=True)
+        host.ike_daemon.import_client(
+            effect.client, effect.state, is_passive=True, follower=self.process.boot
+        )
         sas = client_sas(effect.state)
         answers = kernel.add_sas(sas)
         if any(isinstance(answer, KernelError) for answer in answers):
@@ -193,7 +195,7 @@ class Driver:
             self._fail(effect.client, effect.epoch, "no IKE daemon, or the kernel lost the SAs")
             return
         if daemon.find_by_ike_sas(effect.state) is None:
-            daemon.import_client(effect.client, effect.state, is_passive=False)
+            daemon.import_client(effect.client, effect.state, is_passive=False, follower=self.process.boot)
         self.process.feed(inputs.ClientRestored(client=effect.client, epoch=effect.epoch))
 
     def _adopt(self, effect: effects.AdoptClients) -> None:
@@ -211,6 +213,7 @@ class Driver:
             adopted.append(client)
             known.client = client
             known.told = state
+            known.follower = self.process.boot
             if known.state != state:
                 late.append(known)
         spis = {

@@ -337,6 +337,10 @@ class Host:
         if self.process is None or daemon_session.told == state:
             return
         known_before = daemon_session.told is not None
+        if not known_before:
+            daemon_session.follower = self.process.boot
+        if daemon_session.follower != self.process.boot:
+            return
         daemon_session.told = state
         self._feed_soon(inputs.ClientChanged(client=daemon_session.client, state=state))
         if not known_before:
@@ -344,7 +348,7 @@ class Host:
 
     def client_deleted(self, daemon_session: DaemonSession) -> None:
         self.note(f"client-deleted {daemon_session.name}")
-        if self.process is not None:
+        if self.process is not None and daemon_session.follower == self.process.boot:
             self._feed_soon(inputs.ClientDeleted(client=daemon_session.client))
 
     def expect_sign_of_life(self, spi: bytes, gateway: GatewayName) -> None:

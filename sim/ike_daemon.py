@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Protocol
 
-from gossipsa.identifiers import ClientId, Endpoint, IpAddress
+from gossipsa.identifiers import BootId, ClientId, Endpoint, IpAddress
 from gossipsa.ikev2.errors import IkeMessageError
 from gossipsa.ikev2.header import Header, decode_header
 from gossipsa.ikev2.message import Message, encode_message
@@ -41,7 +41,9 @@ class DaemonSession:
         self.client = client
         self.session: IkeSession
         self.told: ClientState | None = None
-        """What gossipsa knows of it."""
+        """What gossipsa knows of it; None until it was told of it at all."""
+        self.follower: BootId | None = None
+        """The boot of gossipsa that follows it: events of other sessions are not understood."""
 
     @property
     def state(self) -> ClientState:
@@ -88,10 +90,13 @@ class SimulatedIkeDaemon:
         self._world.client_changed(added)
         return negotiation.mirrored(state)
 
-    def import_client(self, client: ClientId, state: ClientState, *, is_passive: bool) -> DaemonSession:
+    def import_client(
+        self, client: ClientId, state: ClientState, *, is_passive: bool, follower: BootId
+    ) -> DaemonSession:
         """Takes a client over from elsewhere. Its SAs are the caller's to install."""
         added = self._add(client, state, is_passive=is_passive)
         added.told = state
+        added.follower = follower
         return added
 
     def forget(self, known: DaemonSession) -> None:

@@ -57,7 +57,6 @@ KILL = Scenario(
 )
 
 
-
 def _lossy_kill(stage: Stage) -> None:
     _kill(stage)
     stage.after(26, stage.faults.heal)
