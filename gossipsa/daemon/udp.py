@@ -93,7 +93,8 @@ class MeshSocket:
         """Sends, or drops and counts. Never blocks."""
         try:
             self._udp.sendto(data, socket_address(destination, self._udp.family))
-        except BlockingIOError:
+        except (BlockingIOError, socket.gaierror):
+            # No room, or an address of a family that this socket does not speak.
             self._counts.add(Count.DATAGRAMS_UNSENT)
         except OSError as error:
             if error.errno not in _TOLERATED:
