@@ -606,6 +606,7 @@ class Gateway:
             adopted = msgspec.structs.replace(record, epoch=epoch, sequence=1)
             self._replicator.own(adopted, former=(holder.gateway for holder in record.replicas))
             self._outbox.report("client-adopted", client=client)
+            self._announcer.tell_former(client)
             self._outbox.do(RouteClient(client=client, state=record.state, present=True))
         released: dict[GatewayName, list[replication.RecordVersion]] = {}
         for client in event.absent:

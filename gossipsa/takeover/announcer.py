@@ -35,8 +35,10 @@ class Announcer:
         """Queues announcements to every former holder that does not keep a copy now."""
         owned = self._replicator.get(client)
         if owned is not None:
+            keeping = {holder.gateway for holder in owned.copies}
             for name in owned.former:
-                self.tell(name, client)
+                if name not in keeping:
+                    self.tell(name, client)
 
     def gateway_alive(self, name: GatewayName) -> None:
         """A gateway is back: what it missed is due at once."""
