@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = trio.run(partial(run_demo, options, console=console))
     except* GossipsaError as group:
         for error in _leaves(group):
-            console.print(f"The demo did not run: {error}", style="bold red", markup=False)
+            console.print(f"The demo did not run: {error}", style="red", markup=False, highlight=False)
     except* KeyboardInterrupt:
         exit_status = _EXIT_INTERRUPTED
     if verdict is None:

@@ -15,9 +15,9 @@ from gossipsa.identifiers import Endpoint
 
 
 class FailureKind(Enum):
-    """What must not happen. Each value is the sentence that the demo prints."""
+    """What must not happen to a client. The values end the sentence "a client ..."."""
 
-    NOTHING_AT_STAKE = "the killed gateway served no client, so that nothing was shown"
+    NOTHING_AT_STAKE = "of the killed gateway is what it takes, and there is none"
     NEVER_SERVED = "was not served even before the kill"
     CUT_OFF = "did not carry on: no packet near the end of the run"
     NUMBER_REUSED = "received a sequence number twice under one key"

@@ -8,10 +8,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from examples.demo.analysis import Silence, Verdict, spread
+from examples.demo.analysis import Failure, FailureKind, Silence, Verdict, spread
 from examples.demo.timeline import TimelineEntry
 
-_FAILURES_SHOWN = 10
+_FAILURES_SHOWN = 3
+"""Of each kind."""
 
 
 def summary_of(verdict: Verdict, *, killed: str) -> str:
@@ -52,13 +53,19 @@ def _outcome(verdict: Verdict) -> list[Text]:
                 "one key, never two gateways for one client."
             ),
         ]
-    lines = [Text(f"FAIL: {len(verdict.failures)} findings", style="bold red")]
-    for failure in verdict.failures[:_FAILURES_SHOWN]:
-        who = f"client {failure.client[:8]} " if failure.client else ""
-        lines.append(Text(f"{who}{failure.kind.value} ({failure.detail})"))
-    if len(verdict.failures) > _FAILURES_SHOWN:
-        lines.append(Text(f"and {len(verdict.failures) - _FAILURES_SHOWN} more"))
+    lines = [Text("FAIL", style="bold red")]
+    for kind in FailureKind:
+        found = [failure for failure in verdict.failures if failure.kind is kind]
+        if found:
+            lines.append(Text(f"{len(found)} x a client {kind.value}", style="red"))
+            lines += [Text(f"    {_describe(failure)}") for failure in found[:_FAILURES_SHOWN]]
+            if len(found) > _FAILURES_SHOWN:
+                lines.append(Text(f"    and {len(found) - _FAILURES_SHOWN} more"))
     return lines
+
+
+def _describe(failure: Failure) -> str:
+    return f"client {failure.client[:8]}: {failure.detail}" if failure.client else failure.detail
 
 
 def _ms(length_ns: int) -> str:

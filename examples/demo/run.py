@@ -6,9 +6,9 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +39,6 @@ _TAKEOVER_TIMEOUT_S = 20.0
 _POLL_INTERVAL_S = 0.1
 _SCREEN_INTERVAL_S = 0.2
 _BEFORE_START_S = 1.0
-_BEFORE_KILL_S = 4.0
-_AFTER_TAKEOVER_S = 5.0
 _SILENT_PACKETS = 3
 _COPIES = 2
 _SERVED_WITHIN_NS = 2 * _NS_PER_S
@@ -59,6 +57,10 @@ class DemoOptions:
     packets_a_second: float
     """Of each client."""
     picture: Path
+    before_kill_s: float = 4.0
+    """For how long packets flow undisturbed."""
+    after_takeover_s: float = 8.0
+    """For how long the clients are watched after the last of them moved."""
 
 
 async def run_demo(options: DemoOptions, *, console: Console) -> Verdict:
@@ -84,16 +86,17 @@ async def run_demo(options: DemoOptions, *, console: Console) -> Verdict:
                 events=EventFiles(places),
                 silent_after_ns=round(_SILENT_PACKETS * interval_s * _NS_PER_S),
             )
-            with Live(console=console, auto_refresh=False, transient=True) as live:
+            with Live(console=console, auto_refresh=False) as live:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_screen, stage, live)
                     nursery.start_soon(_watch_processes, gateways)
                     await _bring_up(stage, states)
-                    _keep_collector_away()
-                    nursery.start_soon(exchange_packets, stage.clients, sockets.sockets, interval_s)
-                    run = await _kill_one(stage)
+                    with _no_garbage_collection():
+                        nursery.start_soon(exchange_packets, stage.clients, sockets.sockets, interval_s)
+                        run = await _kill_one(stage, options)
                     nursery.cancel_scope.cancel()
-            stage.events.look()
+                # The story so far makes way for the whole timeline.
+                live.update(render(replace(stage.look(now_ns=time.monotonic_ns()), happenings=())))
     return _conclude(stage, run, options, console)
 
 
@@ -109,12 +112,12 @@ async def _bring_up(stage: Stage, states: list[tuple[ClientId, ClientState]]) ->
     await _demand(partial(_have_copies, gateways), "two copies of every client", _COPIES_TIMEOUT_S)
 
 
-async def _kill_one(stage: Stage) -> Run:
+async def _kill_one(stage: Stage, options: DemoOptions) -> Run:
     """Let packets flow, kill the first gateway, and wait until its clients moved, or ought to have."""
     stage.phase = "Packets flow"
     await trio.sleep(_BEFORE_START_S)
     started_at_ns = time.monotonic_ns()
-    await trio.sleep(_BEFORE_KILL_S)
+    await trio.sleep(options.before_kill_s)
     victim_at, victim = next(iter(stage.gateways.items()))
     killed_at_ns = time.monotonic_ns()
     victim.kill()
@@ -122,7 +125,7 @@ async def _kill_one(stage: Stage) -> Run:
     stage.phase = f"{victim.files.name} was killed"
     if await _comes_true(partial(_has_left, victim_at, stage.clients), _TAKEOVER_TIMEOUT_S):
         stage.phase = f"{victim.files.name} was killed, and its clients were taken over"
-    await trio.sleep(_AFTER_TAKEOVER_S)
+    await trio.sleep(options.after_takeover_s)
     return Run(
         killed=victim_at,
         started_at_ns=started_at_ns,
@@ -172,11 +175,17 @@ async def _have_copies(gateways: Sequence[GatewayProcess]) -> bool:
     return True
 
 
-def _keep_collector_away() -> None:
-    """A garbage collection pauses all clients at once, and would be measured as their gateways' silence."""
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection pauses all clients at once, and would be measured as their gateways' silence."""
     gc.collect()
     gc.freeze()
     gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 async def _has_left(gateway: Endpoint, clients: Sequence[Client]) -> bool:
