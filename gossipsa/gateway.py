@@ -669,4 +669,6 @@ class Gateway:
             children=len(record.state.children),
             replicas=tuple(holder.gateway for holder in record.replicas),
             acknowledged=acknowledged,
+            ike_spis=str(record.state.ike_sa.spis),
+            inbound_spis=tuple(f"{child.inbound_spi:08x}" for child in record.state.children),
         )

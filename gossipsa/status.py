@@ -35,6 +35,10 @@ class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
     replicas: tuple[str, ...]
     acknowledged: int
     """Of an owned client: replicas that acknowledged its latest version."""
+    ike_spis: str = ""
+    """SPIs of the current IKE_SA, as `swanctl --list-sas` shows them."""
+    inbound_spis: tuple[str, ...] = ()
+    """The gateway's inbound SPIs of the CHILD_SAs, the oldest first, in hexadecimal."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):

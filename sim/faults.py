@@ -124,10 +124,13 @@ class Faults:
         ]
 
     def mend(self, cuts: Iterable[Cut]) -> None:
-        """Repairs what a function above cut."""
-        for cut in cuts:
-            self._cluster.network.mend(cut)
-        self._tell("mended", "")
+        """Repairs what a function above cut; nothing happens if that was healed already."""
+        network = self._cluster.network
+        standing = [cut for cut in cuts if cut in network.cuts]
+        for cut in standing:
+            network.mend(cut)
+        if standing:
+            self._tell("mended", "")
 
     def weather(self, weather: Weather) -> None:
         """Changes the network as a whole."""
