@@ -168,7 +168,7 @@ class Prober:
         if asked is None or asked.asked != relay:
             return
         probe = self._probes.get(asked.target)
-        if probe is not None and relay in probe.relays:
+        if probe is not None:
             probe.nacks[relay] = None
 
     def cancel(self, target: GatewayName) -> None:

@@ -115,7 +115,7 @@ class Faults(RuleBasedStateMachine):
             )
 
     def check_events(self) -> None:
-        """Who follows only the events of an observer since it started knows who is live, and in which boot."""
+        """The events of an observer, since it started, tell who is live and in which boot."""
         for observer in self.network.names:
             began_ns = self.network.hosts[observer].began_ns
             live: dict[GatewayName, BootId] = {}

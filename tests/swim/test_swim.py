@@ -239,6 +239,109 @@ def test_late_tick_is_recognised_as_our_own_stall() -> None:
     assert not any(isinstance(event, Stalled) for event in outputs)
 
 
+def test_stall_restarts_the_probes_under_way() -> None:
+    swim = member_that_knows(THEM, OTHERS[0])
+    suspicion = claim(MemberState.SUSPECT, member=OTHERS[0], witness=THEM)
+    swim.handle(THEM, packet(told=(suspicion,)), now_ns=START_NS)
+    pings = 0
+    while pings < LAN.ping_attempts - 2:
+        outputs = swim.handle_tick(now_ns=swim.next_deadline_ns())
+        pings += sum(isinstance(message, Ping) for message in messages_to(outputs, OTHERS[0]))
+    outputs = swim.handle_tick(now_ns=swim.next_deadline_ns() + SECOND_NS)
+    pings = 0
+    while not any(isinstance(event, MemberSuspected) for event in outputs):
+        pings += sum(isinstance(message, Ping) for message in messages_to(outputs, OTHERS[0]))
+        outputs = swim.handle_tick(now_ns=swim.next_deadline_ns())
+    assert pings == LAN.ping_attempts
+
+
+def test_stall_gives_a_suspect_its_time_back() -> None:
+    def failed_after_ns(stall_ns: int) -> int:
+        swim = member_that_knows(THEM, *OTHERS)
+        suspicion = claim(MemberState.SUSPECT, member=OTHERS[0], witness=THEM)
+        swim.handle(THEM, packet(told=(suspicion,)), now_ns=START_NS)
+        outputs = swim.handle_tick(now_ns=swim.next_deadline_ns() + stall_ns)
+        while MemberFailed(name=OTHERS[0], boot=BOOT) not in outputs:
+            now_ns = swim.next_deadline_ns()
+            outputs = swim.handle_tick(now_ns=now_ns)
+        return now_ns - START_NS
+
+    assert failed_after_ns(LAN.suspicion_max_ns) > failed_after_ns(0) + LAN.suspicion_max_ns // 2
+
+
+def test_health_recovers_in_calm() -> None:
+    swim = member_that_knows(THEM)
+    accusation = claim(MemberState.SUSPECT, member=US)
+    swim.handle(THEM, packet(told=(accusation,)), now_ns=START_NS)
+    assert swim.health_score == 1
+    while swim.next_deadline_ns() < START_NS + 3 * LAN.probe_interval_ns:
+        now_ns = swim.next_deadline_ns()
+        for message in messages_to(swim.handle_tick(now_ns=now_ns), THEM):
+            if isinstance(message, Ping):
+                swim.handle(THEM, packet(Ack(sequence=message.sequence)), now_ns=now_ns)
+    assert swim.health_score == 0
+
+
+def test_relays_that_were_asked_hear_of_the_suspicion_first() -> None:
+    swim = member_that_knows(THEM, *OTHERS)
+    swim.watch([THEM])
+    asked: set[GatewayName] = set()
+    outputs: Outputs = ()
+    while not any(isinstance(event, MemberSuspected) for event in events(outputs)):
+        outputs = swim.handle_tick(now_ns=swim.next_deadline_ns())
+        for send in outputs:
+            if isinstance(send, Send):
+                for message in send.packet.messages:
+                    if message == PingRequest(sequence=getattr(message, "sequence", 0), target=THEM):
+                        asked.add(send.to)
+                        swim.handle(send.to, packet(Nack(sequence=message.sequence)), now_ns=0)
+    [suspected] = [event.name for event in events(outputs) if isinstance(event, MemberSuspected)]
+    assert suspected == THEM
+    assert asked
+    for relay in asked:
+        assert (THEM, MemberState.SUSPECT, US) in [
+            (update.member, update.state, update.witness) for update in updates_to(outputs, relay)
+        ]
+
+
+def test_doubted_verdict_reaches_the_member_though_a_probe_of_it_is_under_way() -> None:
+    swim = member_that_knows(THEM, OTHERS[0])
+    request = PingRequest(sequence=1, target=OTHERS[0])
+    assert messages_to(swim.handle(THEM, packet(request), now_ns=START_NS), OTHERS[0])
+    verdict = claim(MemberState.FAILED, member=OTHERS[0], witness=THEM)
+    outputs = swim.handle(THEM, packet(told=(verdict,)), now_ns=START_NS)
+    assert updates_to(outputs, OTHERS[0]) == [verdict]
+
+
+def member_that_failed(name: GatewayName) -> Swim:
+    swim = member_that_knows(THEM, OTHERS[0], OTHERS[1])
+    for state in (MemberState.SUSPECT, MemberState.FAILED):
+        swim.handle(OTHERS[1], packet(told=(claim(state, member=name),)), now_ns=START_NS)
+    view = swim.member(name)
+    assert view is not None
+    assert view.state is MemberState.FAILED
+    return swim
+
+
+def test_failed_member_that_speaks_learns_at_once_that_it_was_failed() -> None:
+    outputs = member_that_failed(THEM).handle(THEM, packet(), now_ns=START_NS)
+    assert [(update.member, update.state) for update in updates_to(outputs, THEM)][:1] == [
+        (THEM, MemberState.FAILED)
+    ]
+
+
+def test_failed_member_that_returns_is_asked_for_all_it_knows() -> None:
+    outputs = member_that_failed(THEM).handle(THEM, packet(told=(claim(incarnation=1),)), now_ns=START_NS)
+    assert MemberJoined(name=THEM, boot=BOOT) in outputs
+    assert StateRequest(sequence=0) in messages_to(outputs, THEM)
+
+
+def test_failed_member_that_another_takes_for_alive_is_called_at_once() -> None:
+    outputs = member_that_failed(THEM).handle(OTHERS[0], packet(told=(claim(),)), now_ns=START_NS)
+    assert events(outputs) == []
+    assert [type(message) for message in messages_to(outputs, THEM)] == [Ping]
+
+
 def test_other_traffic_of_a_watched_gateway_spares_the_pings() -> None:
     def pings_in_two_seconds(reached: bool) -> int:
         swim = member_that_knows(THEM)
