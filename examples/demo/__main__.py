@@ -7,6 +7,7 @@ be brought to its point.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -65,6 +66,12 @@ def _parse(arguments: Sequence[str] | None) -> DemoOptions:
         parser.error(f"--clients must be {parsed.gateways} (one a gateway) to {CLIENTS_MAX}")
     if not 1 <= parsed.rate <= _PACKETS_A_SECOND_MAX:
         parser.error(f"--rate must be 1 to {_PACKETS_A_SECOND_MAX:.0f}")
+    try:
+        parsed.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out: {parsed.out}: {error.strerror}")
+    if not os.access(parsed.out, os.W_OK):
+        parser.error(f"--out: {parsed.out} cannot be written to")
     return DemoOptions(
         clients=parsed.clients,
         gateways=parsed.gateways,

@@ -57,6 +57,7 @@ class DemoOptions:
     packets_a_second: float
     """Of each client."""
     picture: Path
+    """File to write, in a directory that exists."""
     before_kill_s: float = 4.0
     """For how long packets flow undisturbed."""
     after_takeover_s: float = 8.0
@@ -86,7 +87,7 @@ async def run_demo(options: DemoOptions, *, console: Console) -> Verdict:
                 events=EventFiles(places),
                 silent_after_ns=round(_SILENT_PACKETS * interval_s * _NS_PER_S),
             )
-            with Live(console=console, auto_refresh=False) as live:
+            with Live(console=console, auto_refresh=False, transient=True) as live:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_keep_screen, stage, live)
                     nursery.start_soon(_watch_processes, gateways)
@@ -95,8 +96,8 @@ async def run_demo(options: DemoOptions, *, console: Console) -> Verdict:
                         nursery.start_soon(exchange_packets, stage.clients, sockets.sockets, interval_s)
                         run = await _kill_one(stage, options)
                     nursery.cancel_scope.cancel()
-                # The story so far makes way for the whole timeline.
-                live.update(render(replace(stage.look(now_ns=time.monotonic_ns()), happenings=())))
+            # The story so far makes way for the whole timeline.
+            console.print(render(replace(stage.look(now_ns=time.monotonic_ns()), happenings=())))
     return _conclude(stage, run, options, console)
 
 
@@ -144,7 +145,6 @@ def _conclude(stage: Stage, run: Run, options: DemoOptions, console: Console) ->
         *client_timeline(observations, run),
     )
     console.print(report(verdict, timeline=timeline, killed=killed))
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
     draw_picture(
         options.picture,
         title=summary_of(verdict, killed=killed),

@@ -34,7 +34,14 @@ async def test_clients_of_a_killed_gateway_carry_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--gateways", "2"], ["--clients", "4"], ["--rate", "0"], ["--clients", "many"]]
+    "arguments",
+    [
+        ["--gateways", "2"],
+        ["--clients", "4"],
+        ["--rate", "0"],
+        ["--clients", "many"],
+        ["--out", "/dev/null/there"],
+    ],
 )
 def test_impossible_arguments_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
