@@ -58,6 +58,42 @@ class AdminActions(msgspec.Struct, frozen=True, kw_only=True):
 _REQUEST_DECODER = msgspec.json.Decoder(Request)
 
 
+class AdminRequests:
+    """Carries out requests, one line each."""
+
+    def __init__(self, actions: AdminActions, *, counts: Counts) -> None:
+        self._actions = actions
+        self._counts = counts
+
+    async def answer(self, line: bytes) -> bytes:
+        """The answer to one line, without the end of the line. Never raises for what the line says."""
+        self._counts.add(Count.ADMIN_REQUESTS)
+        try:
+            return msgspec.json.encode(await self._carry_out(_decode_request(line)))
+        except GossipsaError as error:
+            self._counts.add(Count.ADMIN_REQUESTS_BAD)
+            return msgspec.json.encode({"error": str(error)})
+
+    async def _carry_out(self, request: Request) -> Any:
+        if request.op != "offer" and (request.client is not None or request.state is not None):
+            raise RequestError(f"{request.op} takes no client and no state")
+        match request.op:
+            case "status":
+                return self._actions.status()
+            case "metrics":
+                return {"text": self._actions.metrics()}
+            case "leave":
+                self._actions.leave()
+            case "offer":
+                if self._actions.offer is None:
+                    raise RequestError('offer needs ike = "none": here clients come from the IKE daemon')
+                client, state = _decode_offer(request)
+                await self._actions.offer(client, state)
+            case _:
+                raise RequestError(f"no such op: {request.op[:64]}; there are status, metrics, offer, leave")
+        return {"ok": True}
+
+
 class AdminServer:
     """Answers requests on a unix socket.
 
@@ -68,10 +104,9 @@ class AdminServer:
         ConfigurationError: the socket cannot be made, or another daemon answers there.
     """
 
-    def __init__(self, path: Path, actions: AdminActions, *, counts: Counts) -> None:
+    def __init__(self, path: Path, requests: AdminRequests) -> None:
         self._path = path
-        self._actions = actions
-        self._counts = counts
+        self._requests = requests
         self._socket = _listen(path)
         self._connections = 0
 
@@ -116,41 +151,12 @@ class AdminServer:
                 line = bytes(buffer[:end])
                 del buffer[: end + 1]
                 with trio.fail_after(_IDLE_S):
-                    await stream.send_all(await self.answer(line) + b"\n")
+                    await stream.send_all(await self._requests.answer(line) + b"\n")
             if len(buffer) > REQUEST_BYTES_MAX:
-                self._counts.add(Count.ADMIN_REQUESTS_BAD)
                 too_long = msgspec.json.encode({"error": f"a request has at most {REQUEST_BYTES_MAX} bytes"})
                 with trio.fail_after(_IDLE_S):
                     await stream.send_all(too_long + b"\n")
                 return
-
-    async def answer(self, line: bytes) -> bytes:
-        """The answer to one line, without the end of the line. Never raises for what the line says."""
-        self._counts.add(Count.ADMIN_REQUESTS)
-        try:
-            return msgspec.json.encode(await self._carry_out(_decode_request(line)))
-        except GossipsaError as error:
-            self._counts.add(Count.ADMIN_REQUESTS_BAD)
-            return msgspec.json.encode({"error": str(error)})
-
-    async def _carry_out(self, request: Request) -> Any:
-        if request.op != "offer" and (request.client is not None or request.state is not None):
-            raise RequestError(f"{request.op} takes no client and no state")
-        match request.op:
-            case "status":
-                return self._actions.status()
-            case "metrics":
-                return {"text": self._actions.metrics()}
-            case "leave":
-                self._actions.leave()
-            case "offer":
-                if self._actions.offer is None:
-                    raise RequestError('offer needs ike = "none": here clients come from the IKE daemon')
-                client, state = _decode_offer(request)
-                await self._actions.offer(client, state)
-            case _:
-                raise RequestError(f"no such op: {request.op[:64]}; there are status, metrics, offer, leave")
-        return {"ok": True}
 
 
 def _decode_request(line: bytes) -> Request:

@@ -44,8 +44,14 @@ class ClientKeeper:
         out in the clear meanwhile. Traffic rests from the block to the unblock.
         """
         states = {effect.client: effect.state for effect in batch}
-        blocks, reasons = blocks_of(states)
-        reasons |= await self._backends.block(blocks)
+        # A daemon that is up has yet to load its configuration: traffic goes on meanwhile.
+        unready = await self._backends.ask_ike(
+            self._backends.ike.await_configured,
+            {client: ImportClient(client=client, state=state) for client, state in states.items()},
+        )
+        blocks, reasons = blocks_of(without(states, unready))
+        reasons |= unready | await self._backends.block(without(blocks, reasons))
+        blocks = without(blocks, unready)
         untouched = dict.fromkeys(blocks)
         try:
             if len(reasons) < len(states):

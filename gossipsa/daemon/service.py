@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 import trio
 
 from gossipsa.config import Configuration
-from gossipsa.daemon.admin import AdminActions, AdminServer
+from gossipsa.daemon.admin import AdminActions, AdminRequests, AdminServer
 from gossipsa.daemon.backends import Backends
 from gossipsa.daemon.client_installer import ClientInstaller
 from gossipsa.daemon.client_keeper import ClientKeeper
@@ -108,16 +108,13 @@ class Service:
         )
         self._loop = RunLoop(self.gateway, carry_out=dispatch.carry_out, clock_ns=monotonic_ns)
         self._leave_wanted = trio.Event()
-        self._admin = AdminServer(
-            configuration.admin_socket,
-            AdminActions(
-                status=lambda: self.gateway.status(now_ns=monotonic_ns()),
-                metrics=self._metrics,
-                leave=self._leave_wanted.set,
-                offer=ike.offer if isinstance(ike, DirectInstall) else None,
-            ),
-            counts=counts,
+        actions = AdminActions(
+            status=lambda: self.gateway.status(now_ns=monotonic_ns()),
+            metrics=self._metrics,
+            leave=self._leave_wanted.set,
+            offer=ike.offer if isinstance(ike, DirectInstall) else None,
         )
+        self._admin = AdminServer(configuration.admin_socket, AdminRequests(actions, counts=counts))
         resources.callback(self._admin.close)
 
     def _build_installer(self, configuration: Configuration) -> None:

@@ -16,7 +16,7 @@ from gossipsa.daemon.client_keeper import ClientKeeper
 from gossipsa.daemon.client_parts import inbound_id, outbound_id
 from gossipsa.daemon.number_keeper import NumberKeeper
 from gossipsa.effects import ActivateClient, InstallClient, OutboundNumbers, RemoveClient, Report
-from gossipsa.errors import IkeDaemonError
+from gossipsa.errors import IkeDaemonError, KernelError
 from gossipsa.identifiers import CLIENT_ID_BYTES, BootId, ClientId, Endpoint, Epoch, IpAddress
 from gossipsa.ike_daemon import ActivateClient as IkeActivation
 from gossipsa.ike_daemon import Answer as IkeAnswer
@@ -92,6 +92,9 @@ class RecordingKernel:
     Attributes:
         calls: names of the calls that changed something, in order.
         escaped: sequence numbers that got out, by destination.
+        incoming_ike: IKE messages to hand to whoever reads them.
+        sent_ike: IKE messages that went out.
+        ike_refusals: errors for the next of them.
     """
 
     def __init__(self) -> None:
@@ -100,7 +103,9 @@ class RecordingKernel:
         self.destinations: list[IpAddress] = []
         self.escaped: dict[IpAddress, list[int]] = {}
         self._limits = trio.open_memory_channel[PacketLimitReached](100)
-        self._ike = trio.open_memory_channel[IkeDatagram](100)
+        self.incoming_ike, self._ike_messages = trio.open_memory_channel[IkeDatagram](100)
+        self.sent_ike: list[tuple[Endpoint, Endpoint, bytes]] = []
+        self.ike_refusals: list[KernelError] = []
 
     def send_traffic(self) -> None:
         for destination in self.destinations:
@@ -158,9 +163,12 @@ class RecordingKernel:
 
     async def send_ike(self, *, source: Endpoint, destination: Endpoint, data: bytes) -> None:
         await trio.lowlevel.checkpoint()
+        if self.ike_refusals:
+            raise self.ike_refusals.pop()
+        self.sent_ike.append((source, destination, data))
 
     def ike_messages(self) -> trio.MemoryReceiveChannel[IkeDatagram]:
-        return self._ike[1]
+        return self._ike_messages
 
 
 class RecordingIke(DirectInstall):

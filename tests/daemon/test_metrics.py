@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from gossipsa.daemon.metrics import render_metrics
+from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
+
+
+def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
+    return MemberStatus(
+        name=name,
+        state=state,
+        boot="00",
+        incarnation=1,
+        round_trip_ms=round_trip_ms,
+        heard_ms_ago=0.0,
+        site="",
+        zone="",
+    )
+
+
+def test_metrics_are_in_the_format_of_prometheus() -> None:
+    client = ClientStatus(
+        client="00",
+        role="owner",
+        owner="a",
+        epoch="1.00",
+        remote="10.0.1.2:4500",
+        virtual_addresses=(),
+        children=1,
+        replicas=(),
+        acknowledged=0,
+    )
+    status = GatewayStatus(
+        name="a",
+        boot="00",
+        members=(_member('b"\\', "alive", 80.5), _member("c", "failed", None)),
+        clients=(client,),
+        copies={"2": 1},
+        counts={},
+    )
+    text = render_metrics(
+        status, events={"gateway-failed": 2}, driver=[("frames_sent", 7)], gauges={"inputs_waiting": 0}
+    )
+
+    assert text == (
+        "# HELP gossipsa_members Gateways of the mesh by state.\n"
+        "# TYPE gossipsa_members gauge\n"
+        'gossipsa_members{state="alive"} 1\n'
+        'gossipsa_members{state="failed"} 1\n'
+        "# HELP gossipsa_clients Clients whose record is here, by role.\n"
+        "# TYPE gossipsa_clients gauge\n"
+        'gossipsa_clients{role="owner"} 1\n'
+        "# HELP gossipsa_copies Own clients by acknowledged copies.\n"
+        "# TYPE gossipsa_copies gauge\n"
+        'gossipsa_copies{copies="2"} 1\n'
+        "# HELP gossipsa_round_trip_seconds Round-trip time to a gateway.\n"
+        "# TYPE gossipsa_round_trip_seconds gauge\n"
+        'gossipsa_round_trip_seconds{gateway="b\\"\\\\"} 0.0805\n'
+        "# HELP gossipsa_events_total Reported events by name.\n"
+        "# TYPE gossipsa_events_total counter\n"
+        'gossipsa_events_total{event="gateway-failed"} 2\n'
+        "# TYPE gossipsa_frames_sent_total counter\n"
+        "gossipsa_frames_sent_total 7\n"
+        "# TYPE gossipsa_inputs_waiting gauge\n"
+        "gossipsa_inputs_waiting 0\n"
+    )
