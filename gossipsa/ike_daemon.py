@@ -61,6 +61,12 @@ class IkeDaemon(Protocol):
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Follows the daemon until cancelled; survives its restarts."""
 
+    async def await_configured(self, clients: Sequence[ImportClient]) -> tuple[Answer, ...]:
+        """Waits until a daemon that has just started is configured for these clients.
+
+        Nothing is to be taken from the kernel for a client before: that would prolong its outage by the wait.
+        """
+
     async def import_clients(self, clients: Sequence[ImportClient]) -> tuple[Answer, ...]: ...
 
     async def activate_clients(self, clients: Sequence[ActivateClient]) -> tuple[Answer, ...]: ...

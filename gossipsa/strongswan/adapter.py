@@ -95,6 +95,20 @@ class Charon:
         finally:
             self._socket.close()
 
+    async def await_configured(self, clients: Sequence[ImportClient]) -> tuple[Answer, ...]:
+        """Wait, for `connections_wait_ns` at most, until charon has loaded the clients' connections."""
+        wanted = {client.state.ike_sa.connection for client in clients}
+        try:
+            loaded = await self._loaded_connections(self._follower.session, wanted)
+        except IkeDaemonError as error:
+            return (error,) * len(clients)
+        return tuple(
+            None
+            if client.state.ike_sa.connection in loaded
+            else CharonRefusedError(f"connection {client.state.ike_sa.connection!r} is not configured")
+            for client in clients
+        )
+
     async def import_clients(self, clients: Sequence[ImportClient]) -> tuple[Answer, ...]:
         """Put clients into charon, passive. Answers per client; a refusal never stops the others."""
         self._follower.start_reading()
