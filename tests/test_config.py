@@ -1,0 +1,273 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+import tomllib
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gossipsa.config import load_configuration, read_private_key
+from gossipsa.config_table import key_of_field, parse_endpoint, settings_fields
+from gossipsa.errors import ConfigurationError
+from gossipsa.identifiers import Endpoint
+from gossipsa.kernel.xfrm.kernel import XfrmSettings
+from gossipsa.settings import ReplicationSettings, TakeoverSettings
+from gossipsa.strongswan.settings import CharonSettings
+from gossipsa.swim.settings import LAN, WAN
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "gossipsa.toml"
+KEY = base64.b64encode(bytes(range(32))).decode()
+OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
+SMALLEST = """
+[gateway]
+name = "a"
+listen = "10.0.2.2:7946"
+"""
+PEER = f"""
+[[peers]]
+name = "b"
+public_key = "{KEY}"
+address = "10.0.3.2:7946"
+"""
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "gossipsa.toml"
+    file.write_text(text)
+    return file
+
+
+def test_smallest_configuration_has_defaults_for_the_rest(tmp_path: Path) -> None:
+    configuration = load_configuration(_write(tmp_path, SMALLEST))
+
+    assert configuration.listen == Endpoint(IPv4Address("10.0.2.2"), 7946)
+    assert configuration.gateway.mesh_endpoint == configuration.listen
+    assert configuration.gateway.ike_addresses == (IPv4Address("10.0.2.2"),)
+    assert configuration.gateway.ike_port == 4500
+    assert configuration.ike_probe_port == 500
+    assert configuration.gateway.swim == LAN
+    assert configuration.xfrm == XfrmSettings()
+    assert configuration.charon == CharonSettings()
+    assert configuration.peers == ()
+
+
+def test_example_describes_every_setting(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text()
+    # Every key that is commented out, switched on.
+    complete = re.sub(r"(?m)^#(?=[a-z_]+ = )", "", text)
+    configuration = load_configuration(_write(tmp_path, complete))
+    tables = tomllib.loads(complete)
+
+    def keys(of: object, *, without: tuple[str, ...] = ()) -> set[str]:
+        return {key_of_field(name) for name in settings_fields(of) if name not in without}
+
+    # A profile has too many parts, all of them for the rare case, to show each with its value.
+    assert {key for key in keys(LAN) if not re.search(rf"\b{key}\b", text)} == set()
+    assert set(tables["replication"]) == keys(ReplicationSettings())
+    assert set(tables["takeover"]) == keys(TakeoverSettings())
+    assert set(tables["ike"]) == keys(CharonSettings()) | {"daemon", "addresses", "port", "probe_port"}
+    own = {"backend", "counters_interval_ms"}
+    assert set(tables["kernel"]) == keys(XfrmSettings(), without=("ike_port", "ike_nat_port")) | own
+    assert configuration.gateway.swim == LAN
+    assert configuration.gateway.replication == ReplicationSettings()
+    assert configuration.gateway.takeover == TakeoverSettings()
+    assert configuration.xfrm == XfrmSettings()
+    assert configuration.charon == dataclasses.replace(CharonSettings(), segment_count=16, ha_version=3)
+
+
+def test_example_shows_the_defaults(tmp_path: Path) -> None:
+    as_shipped = load_configuration(EXAMPLE)
+    text = re.sub(r"(?m)^#(?=[a-z_]+ = )(?!advertise|events_file|ha_version)", "", EXAMPLE.read_text())
+    written_out = load_configuration(_write(tmp_path, text))
+
+    assert dataclasses.replace(written_out, file=as_shipped.file) == as_shipped
+
+
+def test_short_forms_stand_for_tables(tmp_path: Path) -> None:
+    configuration = load_configuration(_write(tmp_path, 'kernel = "memory"\nike = "none"\n' + SMALLEST))
+
+    assert configuration.xfrm is None
+    assert configuration.charon is None
+    # The in-memory kernel's clients, and probes, meet at one port.
+    assert configuration.ike_probe_port == configuration.gateway.ike_port
+
+
+def test_settings_of_a_profile_can_be_overridden(tmp_path: Path) -> None:
+    text = SMALLEST + '[swim]\nprofile = "wan"\nprobe_interval_ms = 1500.5\nrelays = 4\n'
+    configuration = load_configuration(_write(tmp_path, text))
+
+    expected = dataclasses.replace(WAN, probe_interval_ns=1_500_500_000, relays=4)
+    assert configuration.gateway.swim == expected
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+    text = SMALLEST + 'private_key_file = "a.key"\n[admin]\nsocket = "a.sock"\n[log]\nevents_file = "/x/e"\n'
+    configuration = load_configuration(_write(tmp_path, text))
+
+    assert configuration.private_key_file == tmp_path / "a.key"
+    assert configuration.admin_socket == tmp_path / "a.sock"
+    assert configuration.log.events_file == Path("/x/e")
+
+
+def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> None:
+    text = SMALLEST.replace("10.0.2.2", "0.0.0.0") + 'advertise = "198.51.100.10:7946"\n'
+    configuration = load_configuration(_write(tmp_path, text))
+
+    assert configuration.gateway.mesh_endpoint == Endpoint(IPv4Address("198.51.100.10"), 7946)
+    assert configuration.gateway.ike_addresses == (IPv4Address("198.51.100.10"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "gateway.listen: is missing"),
+        ("[gateway]\n", "gateway.listen: is missing"),
+        ('[gateway]\nlisten = "10.0.2.2:7946"', "gateway.name: is missing"),
+        (SMALLEST + "colour = 1", "gateway.colour: is no setting that gossipsa knows"),
+        (SMALLEST + "[colour]", "colour: is no setting that gossipsa knows"),
+        (SMALLEST + "[swim]\nprobe_interval_ns = 5", "swim.probe_interval_ns: is no setting"),
+        (SMALLEST + "[swim]\nrelays = 1.5", "swim.relays: must be a number, not a fraction"),
+        (SMALLEST + "[swim]\nrelays = true", "swim.relays: must be a number, not true or false"),
+        (
+            SMALLEST + '[swim]\nprobe_interval_ms = "1 s"',
+            "swim.probe_interval_ms: must be a number, not a text",
+        ),
+        (
+            SMALLEST + '[swim]\nprofile = "lunar"',
+            'swim.profile: is "lunar", but must be one of lan, wan, local',
+        ),
+        (SMALLEST + "[swim]\nsuspicion_min_ms = 1", "swim: swim: suspicion_min_ns must leave two gossip"),
+        (SMALLEST + "[swim]\nrelay_attempts = 3", "swim.relay_attempts: must be a list, not a number"),
+        (SMALLEST + '[swim]\nrelay_attempts = ["3"]', "swim.relay_attempts[0]: must be a number"),
+        (SMALLEST + "[takeover]\nike_veto_ms = 200", "takeover: ike_veto_ns must outlast two"),
+        (SMALLEST + "[takeover]\nrekey_after_takeover = 1", "rekey_after_takeover: must be true or false"),
+        (SMALLEST + "[replication]\nreplicas = 0", "replication: replicas is 0, but must be 1 to 4"),
+        (SMALLEST + "capacity = -1", "gateway.capacity: is -1, but must be 0 to 1000000"),
+        (SMALLEST + "site = 5", "gateway.site: must be a text, not a number"),
+        (SMALLEST.replace('"a"', '""'), "gateway: a gateway's name has 1 to 64 characters"),
+        (SMALLEST.replace("10.0.2.2:7946", "10.0.2.2"), 'gateway.listen: "10.0.2.2" is not address:port'),
+        (SMALLEST.replace("10.0.2.2", "example.org"), "does not begin with an IP address"),
+        (SMALLEST.replace("10.0.2.2", "0.0.0.0"), "gateway.advertise: 0.0.0.0:7946 is nowhere"),
+        (SMALLEST + "[kernel]\nrouting_protocol = 300", "kernel: routing_protocol must be 1 to 255"),
+        (SMALLEST + "[kernel]\ncounters_interval_ms = 1", "kernel.counters_interval_ms: is 1, but must be"),
+        ('kernel = "memory"\n' + SMALLEST, 'kernel.backend: the in-memory kernel needs ike = "none"'),
+        ('kernel = "windows"\n' + SMALLEST, 'kernel: is "windows", but must be one of xfrm, memory'),
+        ('ike = "libreswan"\n' + SMALLEST, 'ike: is "libreswan", but must be one of strongswan, none'),
+        ("ike = 5\n" + SMALLEST, "ike: must be a table, not a number"),
+        ("peers = 5\n" + SMALLEST, "peers: must be a list, not a number"),
+        ("peers = [5]\n" + SMALLEST, "peers[0]: must be a table"),
+        (SMALLEST + '[ike]\ndaemon = "none"\nvici_path = "/x"', "ike.vici_path: is no setting"),
+        (SMALLEST + '[ike]\naddresses = ["::"]', "ike.addresses: must be addresses that clients can send to"),
+        (SMALLEST + '[ike]\naddresses = ["10.0.0.1", "10.0.0.2"]', "ike_addresses needs one address of each"),
+        (SMALLEST + '[ike]\naddresses = ["ten"]', "ike.addresses: 'ten' does not appear to be"),
+        (SMALLEST + "[ike]\naddresses = [5.5]", "ike.addresses: 5.5 does not appear to be"),
+        (SMALLEST + "[ike]\nsegment_count = 17", "ike: segment_count is 17"),
+        (SMALLEST + '[log]\nlevel = "loud"', 'log.level: is "loud"'),
+        (SMALLEST + PEER + PEER, "peers[1].name: b stands twice"),
+        (SMALLEST + PEER.replace('"b"', '"a"'), "peers: a is this gateway itself"),
+        (SMALLEST + PEER.replace(KEY, "AAAA"), "peers[0].public_key: has 3 bytes, but must have 32"),
+        (SMALLEST + PEER.replace(KEY, "no key!"), "peers[0].public_key: is no base64 text"),
+        (SMALLEST + PEER.replace("10.0.3.2", "0.0.0.0"), "peers[0].address: 0.0.0.0:7946 is nowhere"),
+        (SMALLEST + PEER + "port = 5", "peers[0].port: is no setting that gossipsa knows"),
+        ("name = ", "Invalid value"),
+    ],
+)
+def test_every_complaint_names_file_and_key(tmp_path: Path, text: str, complaint: str) -> None:
+    file = _write(tmp_path, text)
+    with pytest.raises(ConfigurationError) as raised:
+        load_configuration(file)
+    assert str(raised.value).startswith(f"{file}: ")
+    assert complaint in str(raised.value)
+
+
+def test_missing_file_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load_configuration(tmp_path / "nowhere.toml")
+
+
+_VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(-5, 70_000), st.floats(-1e6, 1e6), st.sampled_from(["", "a"])),
+    lambda inner: st.lists(inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["gateway", "ike", "kernel", "swim", "replication", "takeover", "admin", "log"]),
+    st.sampled_from(
+        ["name", "listen", "addresses", "daemon", "backend", "profile", "relay_attempts", "level"]
+    ),
+    _VALUES,
+)
+def test_wrong_values_raise_nothing_but_configuration_errors(
+    tmp_path: Path, table: str, key: str, value: object
+) -> None:
+    # Of these types, JSON's way of writing is TOML's.
+    file = _write(tmp_path, f"[{table}]\n{key} = {json.dumps(value)}\n")
+    with pytest.raises(ConfigurationError, match=re.escape(str(file))):
+        load_configuration(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("192.0.2.1:1", Endpoint(IPv4Address("192.0.2.1"), 1)),
+        ("[2001:db8::1]:65535", Endpoint(IPv6Address("2001:db8::1"), 65535)),
+    ],
+)
+def test_endpoint_is_read_as_it_is_printed(text: str, endpoint: Endpoint) -> None:
+    assert parse_endpoint(text) == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", "1", "2001:db8::1:7946", "[192.0.2.1]:5", "192.0.2.1:65536", "a:²"]
+)
+def test_what_is_no_endpoint_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match='"' + re.escape(text) + '"'):
+        parse_endpoint(text)
+
+
+def _key_file(tmp_path: Path, content: str = KEY, mode: int = 0o600) -> Path:
+    file = tmp_path / "private.key"
+    file.write_text(content + "\n")
+    file.chmod(mode)
+    return file
+
+
+def test_private_key_is_read(tmp_path: Path) -> None:
+    assert read_private_key(_key_file(tmp_path)).private == bytes(range(32))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o601])
+def test_private_key_that_others_have_rights_on_is_refused(tmp_path: Path, mode: int) -> None:
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        read_private_key(_key_file(tmp_path, mode=mode))
+
+
+@pytest.mark.parametrize("content", ["", "not base64!", KEY[:-4], KEY + "AAAA", "\xff"])
+def test_bad_private_key_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        read_private_key(_key_file(tmp_path, content))
+    assert not content or content not in str(raised.value)
+
+
+def test_directory_is_no_key_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="directory"):
+        read_private_key(tmp_path)
+
+
+def test_peer_with_our_own_key_is_refused(tmp_path: Path) -> None:
+    key_file = _key_file(tmp_path)
+    own = read_private_key(key_file).public
+    peer = PEER.replace(KEY, base64.b64encode(own).decode())
+    text = SMALLEST + f'private_key_file = "{key_file}"\n' + peer
+    with pytest.raises(ConfigurationError, match="public key of b"):
+        load_configuration(_write(tmp_path, text)).keyring()
