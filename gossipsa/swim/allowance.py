@@ -1,7 +1,8 @@
-"""A token bucket: how much one sender may ask of us."""
+"""Token buckets: how much one sender may ask of us, and how often we do what costs others."""
 
 from __future__ import annotations
 
+from gossipsa.identifiers import GatewayName
 from gossipsa.swim.settings import SECOND_NS
 
 
@@ -24,3 +25,22 @@ class Allowance:
         granted = min(wanted, self._level_ns // self._token_ns)
         self._level_ns -= granted * self._token_ns
         return granted
+
+
+class SenderAllowances:
+    """One allowance for each sender; of too many senders the first one starts afresh."""
+
+    def __init__(self, *, per_second: int, burst: int, senders_max: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._senders_max = senders_max
+        self._allowances: dict[GatewayName, Allowance] = {}
+
+    def take(self, sender: GatewayName, wanted: int, now_ns: int) -> int:
+        """Use up to `wanted` tokens of a sender and return how many were granted."""
+        allowance = self._allowances.get(sender)
+        if allowance is None:
+            if len(self._allowances) >= self._senders_max:
+                del self._allowances[next(iter(self._allowances))]
+            allowance = self._allowances[sender] = Allowance(per_second=self._per_second, burst=self._burst)
+        return allowance.take(wanted, now_ns)

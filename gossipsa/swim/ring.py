@@ -68,3 +68,20 @@ class ShuffledRing:
             other = self._random.randrange(index + 1)
             self._names[index], self._names[other] = self._names[other], self._names[index]
         self._next = 0
+
+
+class MemberRings:
+    """Who is probed, asked to relay, and told the news next: three independent orders of the live members."""
+
+    def __init__(self, random: RandomSource) -> None:
+        self.probed = ShuffledRing(random)
+        self.relays = ShuffledRing(random)
+        self.told = ShuffledRing(random)
+
+    def add(self, name: GatewayName) -> None:
+        for ring in (self.probed, self.relays, self.told):
+            ring.add(name)
+
+    def discard(self, name: GatewayName) -> None:
+        for ring in (self.probed, self.relays, self.told):
+            ring.discard(name)

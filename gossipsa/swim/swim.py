@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.swim.allowance import Allowance
+from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.dissemination import PiggybackQueue
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.member import Member, MemberView, claim_key
@@ -41,7 +41,7 @@ from gossipsa.swim.outputs import Event, NameClash, Outputs, Stalled, UpdatesRef
 from gossipsa.swim.probe import Post, Probe, Prober
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import ReunionBeat, SeedCalls
-from gossipsa.swim.ring import RandomSource, ShuffledRing
+from gossipsa.swim.ring import MemberRings, RandomSource
 from gossipsa.swim.settings import HOUR_NS, SwimSettings
 from gossipsa.swim.watch import WatchList
 
@@ -84,10 +84,12 @@ class Swim:
         self._outbox = Outbox(boot, settings)
         self._seeds = SeedCalls(settings)
         self._reunion = ReunionBeat(settings, random)
-        self._probe_ring = ShuffledRing(random)
-        self._relay_ring = ShuffledRing(random)
-        self._gossip_ring = ShuffledRing(random)
-        self._senders: dict[GatewayName, Allowance] = {}
+        self._rings = MemberRings(random)
+        self._senders = SenderAllowances(
+            per_second=settings.updates_per_second_max,
+            burst=4 * settings.members_max,
+            senders_max=settings.members_max,
+        )
         self._exchanges = Allowance(per_second=EXCHANGES_PER_SECOND, burst=EXCHANGES_BURST)
         self._callbacks = Allowance(per_second=settings.reunion_burst, burst=settings.reunion_burst)
         self._events: list[Event] = []
@@ -199,11 +201,15 @@ class Swim:
         """Probe these at the watch interval, and nobody else; the first `watched_max` of them."""
         self._watch.replace([name for name in names if name != self._name], now_ns=self._now_ns)
 
-    def reached(self, name: GatewayName, *, now_ns: int) -> None:
-        """Other authenticated traffic of this gateway arrived: it is alive."""
+    def reached(self, name: GatewayName, *, now_ns: int, boot: BootId | None = None) -> None:
+        """Other authenticated traffic of this gateway arrived: it is alive.
+
+        Args:
+            boot: the boot that sent it, if known: a new boot is no sign of life of the old one.
+        """
         self._now_ns = max(now_ns, self._now_ns)
         member = self._table.get(name)
-        if member is not None:
+        if member is not None and boot in (None, member.boot):
             self._note_life(member)
 
     def set_metadata(self, metadata: bytes, *, now_ns: int) -> None:
@@ -222,7 +228,7 @@ class Swim:
         self._own.leave()
         goodbye = self._own.update()
         self._news.push(goodbye)
-        for name in self._gossip_ring.take(self._settings.goodbyes_max, self._table.live):
+        for name in self._rings.told.take(self._settings.goodbyes_max, self._table.live):
             self._outbox.tell(name, goodbye)
         return self._end()
 
@@ -244,7 +250,7 @@ class Swim:
         peers = self._table.live_count
         gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
         if gossiping:
-            for name in self._gossip_ring.take(self._settings.gossip_fanout, self._table.live):
+            for name in self._rings.told.take(self._settings.gossip_fanout, self._table.live):
                 self._outbox.open(name)
         sends = self._outbox.drain(
             accusation=self._accusation,
@@ -270,7 +276,7 @@ class Swim:
     # Claims about members.
 
     def _take_in(self, updates: Sequence[Update], sender: GatewayName, *, quiet: bool) -> None:
-        allowed = self._allowance(sender).take(len(updates), self._now_ns) if updates else 0
+        allowed = self._senders.take(sender, len(updates), self._now_ns) if updates else 0
         refused = len(updates) - allowed
         for update in updates[:allowed]:
             if update.member == self._name:
@@ -319,10 +325,10 @@ class Swim:
         if not quiet:
             self._news.push(update)
         if not update.state.live:
-            self._drop_from_rings(update.member)
+            self._prober.cancel(update.member)
+            self._rings.discard(update.member)
             return
-        for ring in (self._probe_ring, self._relay_ring, self._gossip_ring):
-            ring.add(update.member)
+        self._rings.add(update.member)
         if update.state is MemberState.SUSPECT:
             self._form_opinion(update.member)
         elif returned and sender == update.member:
@@ -484,7 +490,7 @@ class Swim:
 
     def _handle_state_request(self, sender: GatewayName, request: StateRequest) -> None:
         wanted = 1 + len(self._table)
-        if self._allowance(sender).take(wanted, self._now_ns) < wanted:
+        if self._senders.take(sender, wanted, self._now_ns) < wanted:
             self._events.append(UpdatesRefused(sender=sender, count=0))
             return
         self._outbox.reply_state(sender, request.sequence, self._full_state())
@@ -520,7 +526,7 @@ class Swim:
         if not self._unhealthy:
             self._health.improve()
         self._unhealthy = False
-        for name in self._probe_ring.take(
+        for name in self._rings.probed.take(
             1, lambda name: self._table.live(name) and name not in self._prober
         ):
             member = self._table.get(name)
@@ -557,7 +563,7 @@ class Swim:
             return
         self._exchange_ns = self._next_exchange_ns()
         self._table.forget(now_ns=self._now_ns)
-        for name in self._gossip_ring.take(1, self._table.live):
+        for name in self._rings.told.take(1, self._table.live):
             self._request_state(name)
 
     def _next_exchange_ns(self) -> int:
@@ -580,7 +586,7 @@ class Swim:
             member = self._table.get(name)
             return name != target and member is not None and member.state is MemberState.ALIVE
 
-        return self._relay_ring.take(self._settings.relays, useful)
+        return self._rings.relays.take(self._settings.relays, useful)
 
     # State exchange.
 
@@ -598,22 +604,6 @@ class Swim:
     def _post(self, posts: Iterable[Post]) -> None:
         for to, message in posts:
             self._outbox.post(to, message)
-
-    def _allowance(self, sender: GatewayName) -> Allowance:
-        allowance = self._senders.get(sender)
-        if allowance is None:
-            if len(self._senders) >= self._settings.members_max:
-                del self._senders[next(iter(self._senders))]
-            allowance = Allowance(
-                per_second=self._settings.updates_per_second_max, burst=4 * self._settings.members_max
-            )
-            self._senders[sender] = allowance
-        return allowance
-
-    def _drop_from_rings(self, name: GatewayName) -> None:
-        self._prober.cancel(name)
-        for ring in (self._probe_ring, self._relay_ring, self._gossip_ring):
-            ring.discard(name)
 
 
 def _claim(member: Member, state: MemberState, *, witness: GatewayName) -> Update:

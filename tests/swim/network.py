@@ -129,7 +129,7 @@ class Network:
         self._do(host, swim.join([seed for seed in seeds if seed != name], now_ns=self.now_ns))
         return swim
 
-    def start_all(self, *, settle_ns: int = 5 * SECOND_NS) -> None:
+    def start_all(self, *, settle_ns: int = 2 * SECOND_NS) -> None:
         """Boot everybody within 50 ms, and let them find each other."""
         for name in self.names:
             self.at(self.now_ns + self.random.randrange(50 * MILLISECOND_NS), partial(self.start, name))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipsa.swim.allowance import Allowance
+from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.round_trip import RoundTrip
 from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS
+from tests.swim.claims import OTHERS, THEM, US
 
 rtts_ns = st.integers(0, 2 * SECOND_NS)
 
@@ -65,3 +66,13 @@ def test_allowance_refills() -> None:
     assert allowance.take(1, 0) == 0
     assert allowance.take(9, SECOND_NS // 5) == 2
     assert allowance.take(9, 100 * SECOND_NS) == 5
+
+
+def test_senders_do_not_use_up_each_others_allowance_and_are_bounded() -> None:
+    allowances = SenderAllowances(per_second=1, burst=5, senders_max=2)
+    assert allowances.take(THEM, 9, 0) == 5
+    assert allowances.take(US, 9, 0) == 5
+    assert allowances.take(US, 9, 0) == 0
+    assert allowances.take(OTHERS[0], 9, 0) == 5
+    assert allowances.take(US, 9, 0) == 0
+    assert allowances.take(THEM, 9, 0) == 5

@@ -360,6 +360,15 @@ def test_other_traffic_of_a_watched_gateway_spares_the_pings() -> None:
     assert pings_in_two_seconds(reached=True) <= 4
 
 
+def test_traffic_of_a_new_boot_is_no_sign_of_life_of_the_old_one() -> None:
+    swim = member_that_knows(THEM)
+    for boot, heard_ns in ((NEW_BOOT, START_NS), (BOOT, START_NS + 2), (None, START_NS + 3)):
+        swim.reached(THEM, now_ns=heard_ns or START_NS, boot=boot)
+        view = swim.member(THEM)
+        assert view is not None
+        assert view.heard_ns == heard_ns
+
+
 def test_name_clash_is_told() -> None:
     outputs = member().handle(US, packet(Ping(sequence=1), boot=NEW_BOOT), now_ns=START_NS)
     assert outputs == (NameClash(boot=NEW_BOOT),)
