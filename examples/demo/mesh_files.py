@@ -123,6 +123,10 @@ private_key_file = "{_key_file(gateway)}"
 daemon = "none"
 port = {gateway.ike.port}
 
+[takeover]
+# Without an IKE daemon nobody can rekey.
+rekey_after_takeover = false
+
 [admin]
 socket = "{gateway.admin_socket}"
 

@@ -55,7 +55,7 @@ def render(state: ScreenState) -> RenderableType:
     table.add_column("the others say", no_wrap=True)
     table.add_column("serves", justify="right", no_wrap=True)
     table.add_column("packets/s", justify="right", no_wrap=True)
-    table.add_column("clients, in the colour of their first gateway", ratio=1, overflow="fold")
+    table.add_column("clients, in the first gateway's colour", ratio=1, overflow="fold")
     for row in state.rows:
         table.add_row(
             Text(row.name, style=f"bold {row.colour}"),
