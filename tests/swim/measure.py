@@ -17,7 +17,8 @@ def settled(
     count: int, *, seed: int, one_way_ms: float = 0.3, watched: int = 0, loss: float = 0.0
 ) -> Network:
     network = Network(count, seed=seed, latency=uniform_latency(one_way_ms), watched=watched, loss=loss)
-    network.start_all()
+    # Long enough for everybody to have measured everybody's round trip.
+    network.start_all(settle_ns=(2 if watched else 20) * SECOND_NS)
     network.run(network.random.randrange(SECOND_NS))
     network.told.clear()
     return network
