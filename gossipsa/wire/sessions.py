@@ -7,7 +7,7 @@ stream frames have keys, counters and replay windows of their own. A session bin
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from enum import Enum
 
@@ -100,8 +100,9 @@ class _Session:
             channel: ReplayWindow(window_packets=_WINDOW_PACKETS, extended=True) for channel in Channel
         }
         self.made_ns = now_ns
-        # The initiator knows by the welcome that the responder is alive; the responder by the first message.
-        self.confirmed = initiated
+        self.initiated = initiated
+        # By the first message that arrives on it: only then the peer is sure to have kept the session.
+        self.confirmed = False
 
     def seal(self, channel: Channel, payload: bytes) -> bytes:
         self.counters[channel] += 1
@@ -143,9 +144,17 @@ class _Conversation:
         self.heard_ns = 0
         self.spoke_ns = 0
 
+        # Hellos that were answered: a repeated one gets the same welcome, and makes no session.
+        self.answered: OrderedDict[bytes, tuple[_Session, bytes]] = OrderedDict()
+
     def newest(self, now_ns: int) -> _Session | None:
-        usable = (s for s in self.sessions if s.confirmed and now_ns - s.made_ns < _SESSION_AGE_MAX_NS)
-        return max(usable, key=lambda session: session.made_ns, default=None)
+        """The session to speak on. The initiator has to speak first, so it may have an unconfirmed one."""
+        usable = (
+            session
+            for session in self.sessions
+            if (session.confirmed or session.initiated) and now_ns - session.made_ns < _SESSION_AGE_MAX_NS
+        )
+        return max(usable, key=lambda session: (session.confirmed, session.made_ns), default=None)
 
 
 class Sessions:
@@ -265,6 +274,9 @@ class Sessions:
         if name is None:
             raise SealError("stranger")
         conversation = self._conversations[name]
+        answered = conversation.answered.get(data)
+        if answered is not None and answered[0] in conversation.sessions:
+            return (Outgoing(name, Channel.DATAGRAM, answered[1]),)
         index = self._entropy(handshake.SESSION_INDEX_BYTES)
         try:
             answer = handshake.answer_hello(
@@ -282,6 +294,9 @@ class Sessions:
             initiated=False, now_ns=now_ns,
         )  # fmt: skip
         self._add(conversation, session, now_ns)
+        conversation.answered[data] = (session, answer.data)
+        while len(conversation.answered) > _UNCONFIRMED_SESSIONS_MAX:
+            conversation.answered.popitem(last=False)
         return (Outgoing(name, Channel.DATAGRAM, answer.data),)
 
     def _hear_welcome(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
@@ -326,6 +341,11 @@ class Sessions:
             session.confirmed = True
             self._forget_other_boots(conversation, session)
             out = self._flush(conversation, session)
+            if not out and not session.initiated:
+                # Confirms the session to the initiator.
+                out = (
+                    Outgoing(conversation.peer.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),
+                )
         if not payload:
             return None, out
         return Opened(Holder(conversation.peer.name, session.boot), payload), out
@@ -348,5 +368,5 @@ class Sessions:
 
     def _forget_other_boots(self, conversation: _Conversation, session: _Session) -> None:
         for old in tuple(conversation.sessions):
-            if old.boot != session.boot and old.confirmed and old.made_ns <= session.made_ns:
+            if old.boot != session.boot and old.made_ns <= session.made_ns:
                 self._drop(conversation, old)

@@ -194,6 +194,29 @@ def test_crossed_hellos_are_no_reason_for_more_of_them(pair: dict[GatewayName, S
             assert answers == ()
 
 
+def test_repeated_hello_gets_the_same_welcome(pair: dict[GatewayName, Sessions]) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    welcomes = {pair[B].open(hello.data, now_ns=now_ns)[1] for now_ns in range(50)}
+    assert len(welcomes) == 1
+
+
+def test_a_session_that_the_peer_has_lost_is_not_preferred(pair: dict[GatewayName, Sessions]) -> None:
+    """The confirmation got lost and the peer forgot the session: the one in use stays in use."""
+    established(pair)
+    late = 130 * 10**9
+    for message in pair[A].seal(B, b"renew", channel=Channel.DATAGRAM, now_ns=late):
+        _, answers = pair[B].open(message.data, now_ns=late)
+        for answer in answers:
+            pair[A].open(answer.data, now_ns=late)
+    for spoilt in range(8):
+        lost = make_sessions(A, boot=spoilt + 5).seal(B, b"x", channel=Channel.DATAGRAM, now_ns=late)
+        pair[B].open(lost[0].data, now_ns=late)
+    (sealed,) = pair[A].seal(B, b"still here", channel=Channel.DATAGRAM, now_ns=late + 1)
+    opened, _ = pair[B].open(sealed.data, now_ns=late + 1)
+    assert opened is not None
+    assert opened.payload == b"still here"
+
+
 def test_replayed_hellos_do_not_push_out_a_live_session(pair: dict[GatewayName, Sessions]) -> None:
     (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
     _, (welcome,) = pair[B].open(hello.data, now_ns=0)
