@@ -136,6 +136,10 @@ class Driver:
         """Lets nothing out to the client."""
         self.host.kernel.block_outbound([_block_of(state)])
 
+    def unblock(self, state: ClientState) -> None:
+        """Ends the block."""
+        self.host.kernel.unblock_outbound([_block_of(state)])
+
     def set_numbers(self, state: ClientState, numbers: OutboundNumbers) -> list[Answer]:
         """Sets the sequence numbers of a CHILD_SA that was just installed."""
         ike_sa = state.ike_sa
@@ -165,7 +169,7 @@ class Driver:
             return
         known.session.activate(effect.message_id_initiator)
         known.told = known.state
-        self.host.kernel.unblock_outbound([_block_of(effect.state)])
+        self.unblock(effect.state)
         self._route(effect.state, present=True)
         self.process.feed(inputs.ClientActivated(client=effect.client, epoch=effect.epoch))
 
@@ -185,7 +189,7 @@ class Driver:
         if known is not None and host.ike_daemon is not None:
             host.ike_daemon.forget(known)
         self._route(state, present=False)
-        host.kernel.unblock_outbound([_block_of(state)])
+        self.unblock(state)
 
     def _restore(self, effect: effects.RestoreClient) -> None:
         """The kernel's SAs are still there, with their numbers; only the daemon needs its state back."""
@@ -228,6 +232,18 @@ class Driver:
         )
         for known in late:
             host.client_changed(known)
+        self._settle_unknown()
+
+    def _settle_unknown(self) -> None:
+        """As the adapter does: what was half imported goes, and other clients without a record become new."""
+        daemon, boot = self.host.ike_daemon, self.process.boot
+        for known in tuple(daemon or ()):
+            if known.follower == boot or daemon is None:
+                continue
+            if known.session.is_passive:
+                self._take_out(known.client, known.state)
+            else:
+                daemon.resynchronise(known, follower=boot)
 
     def _fence_creator(self, effect: effects.FenceCreator) -> None:
         remote = effect.state.ike_sa.remote.address

@@ -333,8 +333,8 @@ class Host:
     # What the IKE daemon tells.
 
     def client_changed(self, daemon_session: DaemonSession) -> None:
-        state = daemon_session.state
-        if self.process is None or daemon_session.told == state:
+        state = daemon_session.state_told
+        if self.process is None or daemon_session.told == state or not state.children:
             return
         known_before = daemon_session.told is not None
         if not known_before:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Protocol
 
+import msgspec
+
 from gossipsa.identifiers import BootId, ClientId, Endpoint, IpAddress
 from gossipsa.ikev2.errors import IkeMessageError
 from gossipsa.ikev2.header import Header, decode_header
@@ -44,6 +46,14 @@ class DaemonSession:
         """What gossipsa knows of it; None until it was told of it at all."""
         self.follower: BootId | None = None
         """The boot of gossipsa that follows it: events of other sessions are not understood."""
+        self.untold_spis: frozenset[int] = frozenset()
+        """Inbound SPIs of CHILD_SAs that the follower cannot know: made before it followed."""
+
+    @property
+    def state_told(self) -> ClientState:
+        """What the follower can know of `state`."""
+        children = tuple(child for child in self.state.children if child.inbound_spi not in self.untold_spis)
+        return msgspec.structs.replace(self.state, children=children)
 
     @property
     def state(self) -> ClientState:
@@ -98,6 +108,18 @@ class SimulatedIkeDaemon:
         added.told = state
         added.follower = follower
         return added
+
+    def resynchronise(self, known: DaemonSession, *, follower: BootId) -> None:
+        """Tells a new follower of a client that it has no record of, which is a new client to it.
+
+        CHILD_SAs cannot be told again, and are rekeyed for that: nobody was ever granted their numbers.
+        """
+        known.client = ClientId(self._random.randbytes(CLIENT_ID_BYTES))
+        known.follower = follower
+        known.told = None
+        known.untold_spis = frozenset(child.inbound_spi for child in known.state.children)
+        for child in known.state.children:
+            known.session.rekey_child(child.outbound_spi)
 
     def forget(self, known: DaemonSession) -> None:
         """Drops a client without telling it."""

@@ -113,7 +113,10 @@ class IkeSession:
         self._random = random
         self._is_movable = is_movable
         self._keys: dict[IkeSpis, IkeKeys] = {}
-        self._answered: dict[IkeSpis, tuple[int, bytes]] = {}
+        self._answered: dict[IkeSpis, tuple[int, bytes, bytes]] = {}
+        # strongSwan repeats an answer only to the very bytes that it answered (since 5.8.0), others to any
+        # request with that message ID.
+        self._compares_requests = bool(random.getrandbits(1))
         self._waiting: deque[_Request] = deque(maxlen=16)
         self._under_way: _UnderWay | None = None
         self._closed = False
@@ -208,6 +211,16 @@ class IkeSession:
             )
         )
 
+    def dismiss(self) -> None:
+        """Deletes the IKE_SA, as a daemon does that is shut down in good order."""
+        self._ask(
+            _Request(
+                exchange=ExchangeType.INFORMATIONAL,
+                build=lambda: (Delete(protocol=ProtocolId.IKE),),
+                complete=lambda _: None,
+            )
+        )
+
     def close(self) -> None:
         """Forgets everything without a word."""
         self._closed = True
@@ -241,7 +254,7 @@ class IkeSession:
         if message.is_response:
             self._receive_response(spis, message)
         else:
-            self._receive_request(ike_sa, message, source)
+            self._receive_request(ike_sa, message, data, source)
 
     def knows(self, spis: IkeSpis) -> bool:
         return self._ike_sa(spis) is not None
@@ -260,11 +273,12 @@ class IkeSession:
         under_way.request.complete(message)
         self._next()
 
-    def _receive_request(self, ike_sa: IkeSa, message: Message, source: Endpoint) -> None:
+    def _receive_request(self, ike_sa: IkeSa, message: Message, data: bytes, source: Endpoint) -> None:
         spis = ike_sa.spis
         answered = self._answered.get(spis)
         if answered is not None and message.message_id == answered[0]:
-            self._owner.send_ike(answered[1], source)
+            if data == answered[1] or not self._compares_requests:
+                self._owner.send_ike(answered[2], source)
             return
         if spis != self.state.ike_sa.spis or message.message_id != ike_sa.message_id_responder:
             return
@@ -274,7 +288,7 @@ class IkeSession:
         if payloads is None:
             return
         answer = self._seal(before, message.exchange, message.message_id, payloads, is_response=True)
-        self._answered = {spis: (message.message_id, answer)}
+        self._answered = {spis: (message.message_id, data, answer)}
         # As charon's HA plugin has it: the message ID is told before the answer leaves.
         self._report()
         self._owner.send_ike(answer, source)

@@ -4,8 +4,10 @@ The request carries UPDATE_SA_ADDRESSES and COOKIE2 (RFC 4555 sections 4.2.1 and
 supports MOBIKE moves its IKE_SA and all CHILD_SAs to where the request came from, and echoes the cookie: an
 answer that does not was meant for a request of the dead gateway with the same message ID.
 
-Which message ID the client expects is known but for one: the dead gateway may have sent a request that it
-could not report. IDs are tried upward only, since a client takes an ID that goes back for an attack.
+Which message ID the client expects is known but for one (RFC 7296 section 2.3: a window of one request). It
+is n, the next one of the record; n - 1, if the last request of the dead gateway never arrived, as when it
+lost its way to its clients first and asked them whether they live; n + 1, if it sent a request that it could
+not report. A client ignores any other, or repeats its cached response, and neither changes its state.
 """
 
 from __future__ import annotations
@@ -24,7 +26,6 @@ from gossipsa.settings import TakeoverSettings
 COOKIE_BYTES = 16
 _NATT_PORT = 4500
 _IKE_PORT = 500
-_MESSAGE_IDS_MAX = 2
 
 
 def ike_keys_of(ike_sa: IkeSa) -> IkeKeys:
@@ -80,9 +81,11 @@ class Redirect:
         self._cookie = entropy(COOKIE_BYTES)
         self.local = local
         self.remote = ike_sa.remote
-        self._message_id = ike_sa.message_id_initiator
+        known = ike_sa.message_id_initiator
+        self._untried_ids = [known, known - 1, known + 1] if known else [known, known + 1]
+        self._tried_ids: set[int] = set()
+        self._message_id = known
         self._sent_with_this_id = 0
-        self._ids_tried = 0
         self._sendings = 0
         self._data = b""
         self.answered_message_id: int | None = None
@@ -93,13 +96,8 @@ class Redirect:
         waits_ns = self._settings.redirect_retransmit_ns
         if self._sendings >= len(waits_ns) or self.answered_message_id is not None:
             return None
-        if not self._data:
-            self._begin()
-        elif (
-            self._sent_with_this_id >= self._settings.redirect_sendings_a_message_id
-            and self._ids_tried < _MESSAGE_IDS_MAX
-        ):
-            self._message_id += 1
+        is_spent = self._sent_with_this_id >= self._settings.redirect_sendings_a_message_id
+        if not self._data or (is_spent and self._untried_ids):
             self._begin()
         self._sent_with_this_id += 1
         self._sendings += 1
@@ -115,8 +113,7 @@ class Redirect:
             message.is_response
             and message.exchange == ExchangeType.INFORMATIONAL
             and message.is_initiator != self._ike_sa.we_initiated
-            and message.message_id == self._message_id
-            and self._sendings > 0
+            and message.message_id in self._tried_ids
         )
         if not ours:
             return False
@@ -126,12 +123,14 @@ class Redirect:
                     self.answered_message_id = message.message_id
                 return self.answered_message_id is not None
         # A cached answer to a request of the dead gateway: that ID is spent.
-        self._sent_with_this_id = self._settings.redirect_sendings_a_message_id
+        if message.message_id == self._message_id:
+            self._sent_with_this_id = self._settings.redirect_sendings_a_message_id
         return False
 
     def _begin(self) -> None:
         """Makes the request for a message ID; retransmissions are the same bytes (RFC 7296 section 2.1)."""
-        self._ids_tried += 1
+        self._message_id = self._untried_ids.pop(0)
+        self._tried_ids.add(self._message_id)
         self._sent_with_this_id = 0
         message = Message(
             spi_i=self._ike_sa.spis.initiator,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gossipsa.status import ClientStatus
-from sim.checkers.checker import Checker, Patience
+from sim.checkers.checker import Checker, Patience, is_in_step
 from sim.client import Client
 from sim.cluster import Cluster
 from sim.virtual_clock import SECOND_NS
@@ -45,27 +45,20 @@ class ClientsAreServed(Checker):
             )
 
     def _able(self, client: Client, holders: dict[str, ClientStatus]) -> list[str]:
-        """Gateways that could serve the client. Its own alone, if that is well but for the way to the client."""
+        """Gateways that could serve the client: its own alone, if that has its SAs."""
         own = self.cluster.gateway_of(client)
-        installed = own.is_up and own.kernel.serves(client.endpoint.address, client.virtual_address)
-        if installed and not own.is_paused:
-            return [own.name] if self.cluster.reaches(own, client) else []
+        if (
+            own.is_up
+            and not own.is_paused
+            and own.kernel.serves(client.endpoint.address, client.virtual_address)
+        ):
+            sas = {sa.id.spi for sa in own.kernel.outbound_sas(client.endpoint.address)}
+            in_step = sas.issuperset(child.inbound_spi for child in client.session.state.children[-1:])
+            return [own.name] if in_step and self.cluster.reaches(own, client) else []
         return [
             name
             for name, record in holders.items()
-            if self._is_in_step(client, record)
+            if is_in_step(client, record)
             and self.cluster.hosts[name].ike_daemon is not None
             and self.cluster.reaches(self.cluster.hosts[name], client)
         ]
-
-    @staticmethod
-    def _is_in_step(client: Client, record: ClientStatus) -> bool:
-        """True if client and record agree on the IKE_SA, and know each other's newest CHILD_SA."""
-        state = client.session.state
-        known = [f"{child.outbound_spi:08x}" for child in state.children]
-        return (
-            record.ike_spis == str(state.ike_sa.spis)
-            and bool(record.inbound_spis)
-            and record.inbound_spis[-1] in known
-            and known[-1] in record.inbound_spis
-        )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sim.checkers import Patience
 from sim.cluster import ClusterSettings
-from sim.network import MESH_TRAFFIC, Weather
+from sim.network import MESH_TRAFFIC, Traffic, Weather
 from sim.scenarios.scenario import Scenario, Stage
 from sim.virtual_clock import MILLISECOND_NS, SECOND_NS
 
@@ -89,18 +89,38 @@ def _storm(stage: Stage) -> None:
 
 
 def _busy_kill(stage: Stage) -> None:
-    """Clients so busy that a lane lasts a few seconds: the taker must raise its numbers in time."""
-    victim, second = stage.gateways()[:2]
+    """Clients so busy that a taker's lanes last about two seconds, while it cannot rekey: IKE does not pass.
+
+    It must raise its numbers in time; then it dies as well, and another goes on under the same keys.
+    """
+    cluster, faults = stage.cluster, stage.faults
+    victim = stage.gateways()[0]
+    moved_s = 3.0
+    rekeys_prevented_s = stage.random.uniform(1.0, 4.0)
 
     def burst() -> None:
-        for name in stage.cluster.clients:
-            stage.faults.burst(name, stage.random.randrange(300_000))
+        for name in cluster.clients:
+            faults.burst(name, stage.random.randrange(400_000))
 
-    for tenth in range(180):
+    def prevent_rekeys() -> None:
+        cuts = faults.partition_one_way(cluster.hosts, cluster.clients, frozenset({Traffic.IKE}))
+        cluster.clock.after(int(rekeys_prevented_s * SECOND_NS), lambda: faults.mend(cuts))
+
+    def kill_taker() -> None:
+        takers = [
+            cluster.gateway_of(client).name
+            for name, client in cluster.clients.items()
+            if cluster.started_at[name] == victim and cluster.gateway_of(client).name != victim
+        ]
+        for name in takers[:1]:
+            faults.crash_host(name)
+
+    for tenth in range(160):
         stage.after(tenth / 10, burst)
-    stage.after(2, lambda: stage.faults.crash_host(victim))
-    stage.after(11, lambda: stage.faults.crash_host(second))
-    stage.after(20, stage.faults.heal)
+    stage.after(2, lambda: faults.crash_host(victim))
+    stage.after(moved_s, prevent_rekeys)
+    stage.after(moved_s + rekeys_prevented_s - 0.2, kill_taker)
+    stage.after(18, faults.heal)
 
 
 STORM = Scenario(
