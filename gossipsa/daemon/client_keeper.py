@@ -10,14 +10,14 @@ import trio
 from gossipsa.daemon.backends import IKE_TIMEOUT_S, Backends, Reasons, without
 from gossipsa.daemon.client_installer import ClientInstaller
 from gossipsa.daemon.client_parts import blocks_of, inbound_id, outbound_id, sa_ids
-from gossipsa.daemon.packet_limits import CREATOR_LAST, limit_as_before
+from gossipsa.daemon.packet_limits import creator_limit, is_fenced, last_number_of, limit_as_before
 from gossipsa.effects import AdoptClients, Report, RestoreClient
 from gossipsa.errors import IkeDaemonError, KernelError
 from gossipsa.identifiers import ClientId
 from gossipsa.ike_daemon import ActivateClient, ImportClient
 from gossipsa.inputs import ClientFailed, ClientRestored, ClientsAdopted, Input
 from gossipsa.ipsec.security_association import ChildSa, ClientState, SaCounters
-from gossipsa.kernel.backend import UNLIMITED_PACKETS, KernelSa, SaId, SetNumbers, SetPacketLimit
+from gossipsa.kernel.backend import KernelSa, SaId, SetNumbers, SetPacketLimit
 
 SENT_MARGIN = 1000
 """Numbers left out when an SA is installed anew: packets that had passed the block when it came may have been
@@ -88,13 +88,14 @@ class ClientKeeper:
         except (KernelError, IkeDaemonError, trio.TooSlowError) as error:
             self._report(Report(event="adoption-failed", detail=str(error) or "no answer"))
             return (ClientsAdopted(clients=(), absent=tuple(states), counters=()),)
-        kept = {client: states[client] for client in held if _is_complete(states[client], sas)}
-        unfenced = {client: state for client, state in kept.items() if not _is_fenced(state, sas)}
-        for client in unfenced:
+        # Whom the daemon holds is here, whatever the kernel has: rekeys may have replaced every SA we knew.
+        kept = {client: states[client] for client in held}
+        astray = {client: state for client, state in kept.items() if _is_astray(state, sas)}
+        for client in astray:
             del kept[client]
             self._report(Report(event="unfenced-client-dropped", client=client))
-        await self._installer.undo(unfenced)
-        await self._take_up(kept)
+        await self._installer.undo(astray)
+        await self._take_up(kept, sas)
         return (
             ClientsAdopted(
                 clients=tuple(kept),
@@ -136,8 +137,15 @@ class ClientKeeper:
         await self._installer.undo({client: states[client] for client in reasons})
         return reasons
 
-    async def _take_up(self, states: Mapping[ClientId, ClientState]) -> None:
-        """What an earlier boot left behind half done: blocks go, routes are ours again."""
+    async def _take_up(self, states: Mapping[ClientId, ClientState], sas: Sas) -> None:
+        """What an earlier boot left half done: fences come, blocks go, routes are ours again."""
+        unfenced = {
+            client: [creator_limit(sa.id) for sa in _outbound(sas, state) if not is_fenced(sa)]
+            for client, state in states.items()
+        }
+        refused = await self._backends.for_clients(self._backends.kernel.set_packet_limits, unfenced)
+        for client, reason in refused.items():
+            self._report(Report(event="fence-refused", client=client, detail=reason))
         blocks, _ = blocks_of(states)
         for client, of_client in blocks.items():
             self._backends.expect_blocks(client, of_client)
@@ -187,7 +195,7 @@ def _present(states: Mapping[ClientId, ClientState], sas: Sas) -> tuple[dict[Cli
         children = tuple(
             child
             for child in _children_in(sas, state)
-            if (outbound := sas[outbound_id(state, child)]).sent < outbound.packet_limit
+            if (outbound := sas[outbound_id(state, child)]).sent < last_number_of(outbound)
         )
         if state.children and not children:
             reasons[client] = "the kernel has no SA of it any more that could go on"
@@ -196,14 +204,13 @@ def _present(states: Mapping[ClientId, ClientState], sas: Sas) -> tuple[dict[Cli
     return present, reasons
 
 
-def _is_complete(state: ClientState, sas: Sas) -> bool:
-    return not state.children or bool(_children_in(sas, state))
+def _outbound(sas: Sas, state: ClientState) -> list[KernelSa]:
+    return [sas[outbound_id(state, child)] for child in _children_in(sas, state)]
 
 
-def _is_fenced(state: ClientState, sas: Sas) -> bool:
-    """False if an SA is beyond the creator's numbers without limit: it could run into others' lanes."""
-    outbound = [sas[outbound_id(state, child)] for child in _children_in(sas, state)]
-    return all(sa.sent <= CREATOR_LAST or sa.packet_limit < UNLIMITED_PACKETS for sa in outbound)
+def _is_astray(state: ClientState, sas: Sas) -> bool:
+    """True if an SA has left the creator's numbers without a fence: it could run into others' lanes."""
+    return any(sa.sent > last_number_of(sa) for sa in _outbound(sas, state))
 
 
 def _fences_as_before(state: ClientState, sas: Sas) -> tuple[list[SetPacketLimit], list[SetNumbers]]:
@@ -211,9 +218,9 @@ def _fences_as_before(state: ClientState, sas: Sas) -> tuple[list[SetPacketLimit
     numbers: list[SetNumbers] = []
     for child in state.children:
         outbound, inbound = sas[outbound_id(state, child)], sas[inbound_id(state, child)]
-        # At most one below the limit, so that the limit never kills what is restored.
-        sent = max(outbound.sent, min(outbound.sent + SENT_MARGIN, outbound.packet_limit - 1))
-        limits.append(limit_as_before(outbound.id, sent=sent, hard=outbound.packet_limit))
+        # The margin must leave a number, or the limit would end what is restored.
+        sent = max(outbound.sent, min(outbound.sent + SENT_MARGIN, last_number_of(outbound) - 1))
+        limits.append(limit_as_before(outbound, sent=sent))
         numbers.append(SetNumbers(id=outbound.id, sent=sent))
         numbers.append(
             SetNumbers(id=inbound.id, received=inbound.received, window_bitmap=inbound.window_bitmap)

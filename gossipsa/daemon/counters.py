@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import trio
 
@@ -10,13 +10,16 @@ from gossipsa.daemon.backends import Backends
 from gossipsa.daemon.client_keeper import counters_in
 from gossipsa.daemon.counts import Count, Counts
 from gossipsa.daemon.number_keeper import NumberKeeper
+from gossipsa.daemon.packet_limits import is_fenced
 from gossipsa.effects import Report
 from gossipsa.errors import KernelError
 from gossipsa.identifiers import ClientId
 from gossipsa.inputs import CountersRead, Input
 from gossipsa.ipsec.security_association import ClientState, SaCounters
+from gossipsa.kernel.backend import KernelSa, SaId
 
 _COUNTERS_A_READING_MAX = 1024
+_PACKETS_BEHIND_MAX = 4096
 
 
 class CounterReader:
@@ -43,6 +46,7 @@ class CounterReader:
         self._clients: dict[ClientId, ClientState] = {}
         self._last: dict[tuple[int, int], tuple[int, int]] = {}
         self._is_failing = False
+        self._inexact: set[SaId] = set()
 
     def follow(self, client: ClientId, state: ClientState) -> None:
         """This gateway serves the client: its numbers count."""
@@ -70,6 +74,7 @@ class CounterReader:
             return []
         self._is_failing = False
         self._counts.add(Count.COUNTER_DUMPS)
+        self._compare_with_packets(sas)
         await self._numbers.fence_those_in(sas)
         changed: list[SaCounters] = []
         seen: dict[tuple[int, int], tuple[int, int]] = {}
@@ -84,3 +89,12 @@ class CounterReader:
             CountersRead(counters=tuple(changed[start : start + _COUNTERS_A_READING_MAX]))
             for start in range(0, len(changed), _COUNTERS_A_READING_MAX)
         ]
+
+    def _compare_with_packets(self, sas: Mapping[SaId, KernelSa]) -> None:
+        """Warn, once an SA, where the packet limit is no fence: offloading hardware may count otherwise."""
+        behind = {
+            sa.id for sa in sas.values() if is_fenced(sa) and sa.sent - sa.packets > _PACKETS_BEHIND_MAX
+        }
+        for sa_id in sorted(behind - self._inexact, key=str):
+            self._report(Report(event="fence-inexact", detail=f"SA {sa_id.spi:08x} to {sa_id.destination}"))
+        self._inexact = behind

@@ -24,6 +24,7 @@ from gossipsa.effects import (
     MoveNumbers,
     RekeyChild,
     RemoveClient,
+    Report,
     RestoreClient,
     RouteClient,
 )
@@ -126,6 +127,7 @@ class Installer:
         numbers: NumberKeeper,
         answer: Callable[[Input], Awaitable[None]],
         ike_daemon_seen: trio.Event,
+        report: Callable[[Report], None],
         adoption_wait_s: float = 20.0,
     ) -> None:
         self._procedures: Mapping[type[Effect], Procedure] = {
@@ -141,6 +143,7 @@ class Installer:
         self._keeper = keeper
         self._answer = answer
         self._ike_daemon_seen = ike_daemon_seen
+        self._report = report
         self._adoption_wait_s = adoption_wait_s
         self._order = ClientOrder()
         self._changed = trio.Event()
@@ -158,6 +161,7 @@ class Installer:
             self._notify()
             return None
         if len(self._order) >= WAITING_MAX:
+            self._report(Report(event="effect-refused", client=effect.client, detail=type(effect).__name__))
             if isinstance(effect, InstallClient | ActivateClient | RemoveClient | RestoreClient):
                 return ClientFailed(client=effect.client, epoch=effect.epoch, reason="too many effects wait")
             return None

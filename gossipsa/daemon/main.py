@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -9,6 +10,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import trio
 
@@ -63,7 +65,14 @@ async def _run(
         kernel = await stack.enter_async_context(open_kernel(configuration))
         ike = open_ike_daemon(configuration, kernel, inherited)
         service = await stack.enter_async_context(
-            open_service(configuration, kernel=kernel, ike=ike, log=log, counts=counts)
+            open_service(
+                configuration,
+                kernel=kernel,
+                ike=ike,
+                log=log,
+                counts=counts,
+                more_counts=partial(_counts_of, kernel, ike),
+            )
         )
         async with trio.open_nursery() as nursery:
             await nursery.start(_wait_for_signal, stop)
@@ -131,13 +140,26 @@ def open_ike_daemon(
             "and read keys; see examples/gossipsa.socket",
             configuration.charon.ha_local,
         )
-    else:
-        # systemd binds; connecting keeps everybody but charon out.
-        remote = configuration.charon.ha_remote
-        ha_socket.connect((str(remote.address), remote.port))
     try:
+        if ha_socket is not None:
+            # systemd binds; connecting keeps everybody but charon out.
+            remote = configuration.charon.ha_remote
+            ha_socket.connect((str(remote.address), remote.port))
         return Charon.open(configuration.charon, inherited=ha_socket)
     except OSError as error:
         raise ConfigurationError(
             f"{configuration.file}: ike.ha_local: {configuration.charon.ha_local}: {error.strerror}"
         ) from None
+
+
+def _counts_of(kernel: Kernel, ike: IkeDaemon) -> dict[str, int]:
+    """Numbers that kernel and IKE daemon keep, by names fit for metrics."""
+    kept: list[tuple[str, object]] = [("kernel", getattr(kernel, "counters", None))]
+    kept.append(("ike", getattr(ike, "counters", None)))
+    counts: dict[str, int] = {}
+    for prefix, counters in kept:
+        if dataclasses.is_dataclass(counters) and not isinstance(counters, type):
+            counters = dataclasses.asdict(counters)  # noqa: PLW2901
+        if isinstance(counters, dict):
+            counts.update((f"{prefix}_{name}", n) for name, n in counters.items() if isinstance(n, int))
+    return counts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import trio
+
 from gossipsa.daemon.backends import Backends, without
 from gossipsa.daemon.client_parts import blocks_of, outbound_id
 from gossipsa.daemon.packet_limits import CREATOR_LAST, creator_limit, lane_limit
@@ -27,21 +29,20 @@ class NumberKeeper:
         """SAs to fence: of which client, and how often they were looked for."""
 
     async def fence(self, batch: Sequence[FenceCreator]) -> tuple[Input, ...]:
-        """Note the keys to fence, and fence those that the kernel has by now.
+        """Note the keys to fence; `fence_those_in` does it when the kernel has them.
 
         An IKE daemon announces a CHILD_SA before it installs it, and after a rekey it installs the outbound
-        SA only when the old one goes: `fence_those_in` finds the others.
+        SA only when the old one goes. There is time: no SA sends 2^29 packets in a second.
         """
         for effect in batch:
             for child in effect.state.children:
-                if child.outbound_spi in effect.outbound_spis and len(self._unfenced) < _UNFENCED_MAX:
-                    self._unfenced[outbound_id(effect.state, child)] = (effect.client, 0)
-        try:
-            sas = await self._backends.kernel_sas()
-        except KernelError as error:
-            self._report(Report(event="fence-late", detail=str(error)))
-            return ()
-        await self.fence_those_in(sas)
+                if child.outbound_spi not in effect.outbound_spis:
+                    continue
+                if len(self._unfenced) >= _UNFENCED_MAX:
+                    self._report(Report(event="fence-refused", client=effect.client, detail="too many wait"))
+                    continue
+                self._unfenced[outbound_id(effect.state, child)] = (effect.client, 0)
+        await trio.lowlevel.checkpoint()
         return ()
 
     async def fence_those_in(self, sas: Mapping[SaId, KernelSa]) -> None:

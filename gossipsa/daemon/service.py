@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 
 import trio
@@ -67,11 +67,13 @@ class Service:
         ike: IkeDaemon,
         log: EventLog,
         counts: Counts,
+        more_counts: Callable[[], Mapping[str, int]],
         resources: ExitStack,
     ) -> None:
         self._kernel, self._ike = kernel, ike
         self._log = log
         self._counts = counts
+        self._more_counts = more_counts
         self._leaves_on_stop = configuration.leave_on_stop
         peers = configuration.peers
         self.gateway = Gateway(
@@ -85,7 +87,7 @@ class Service:
         tcp = resources.enter_context(open_listener(configuration.listen))
         self._mesh = MeshSocket(udp, counts=counts)
         limits = StreamLimits(connections_max=2 * len(peers) + 16)
-        self._listener = StreamListener(tcp, limits=limits, counts=counts)
+        self._listener = StreamListener(tcp, limits=limits, counts=counts, report=log.report)
         self._streams = StreamSender(
             limits=SenderLimits(),
             counts=counts,
@@ -128,6 +130,7 @@ class Service:
             numbers=numbers,
             answer=self._take_answer,
             ike_daemon_seen=self._ike_daemon_seen,
+            report=self._log.report,
         )
         self._counters = CounterReader(
             backends,
@@ -206,7 +209,7 @@ class Service:
         return render_metrics(
             self.gateway.status(now_ns=monotonic_ns()),
             events=self._log.counts,
-            driver=self._counts.items(),
+            driver=[*self._counts.items(), *self._more_counts().items()],
             gauges={
                 "inputs_waiting": self._loop.waiting(),
                 "effects_waiting": self._installer.waiting(),
@@ -219,15 +222,32 @@ class Service:
 
 @asynccontextmanager
 async def open_service(
-    configuration: Configuration, *, kernel: Kernel, ike: IkeDaemon, log: EventLog, counts: Counts
+    configuration: Configuration,
+    *,
+    kernel: Kernel,
+    ike: IkeDaemon,
+    log: EventLog,
+    counts: Counts,
+    more_counts: Callable[[], Mapping[str, int]] = dict,
 ) -> AsyncIterator[Service]:
     """Open the sockets of a gateway, and close them when the block ends.
+
+    Args:
+        more_counts: numbers of kernel and IKE daemon that only grow, for metrics.
 
     Raises:
         ConfigurationError: an address cannot be bound, a file cannot be used.
     """
     with ExitStack() as resources:
-        yield Service(configuration, kernel=kernel, ike=ike, log=log, counts=counts, resources=resources)
+        yield Service(
+            configuration,
+            kernel=kernel,
+            ike=ike,
+            log=log,
+            counts=counts,
+            more_counts=more_counts,
+            resources=resources,
+        )
 
 
 async def _cancel_after(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ import trio
 from gossipsa.daemon.counts import Count, Counts
 from gossipsa.daemon.framing import FrameError, FrameReader
 from gossipsa.daemon.udp import endpoint_of, family_of, socket_address
+from gossipsa.effects import Report
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import Endpoint
 from gossipsa.inputs import FrameReceived, Input
-
-logger = logging.getLogger(__name__)
 
 _BACKLOG = 64
 _CHUNK_BYTES = 64 << 10
@@ -74,10 +72,18 @@ class StreamListener:
         tcp: listening and non-blocking; stays the caller's to close.
     """
 
-    def __init__(self, tcp: socket.socket, *, limits: StreamLimits, counts: Counts) -> None:
+    def __init__(
+        self,
+        tcp: socket.socket,
+        *,
+        limits: StreamLimits,
+        counts: Counts,
+        report: Callable[[Report], None],
+    ) -> None:
         self._listener = trio.socket.from_stdlib_socket(tcp)
         self._limits = limits
         self._counts = counts
+        self._report = report
         self._connections: dict[_Connection, None] = {}
 
     def open_connections(self) -> int:
@@ -91,7 +97,7 @@ class StreamListener:
                     accepted, address = await self._listener.accept()
                 except OSError as error:
                     # Out of descriptors, or a connection that was gone before it was accepted.
-                    logger.warning("event=stream-accept-failed reason=%r", error.strerror)
+                    self._report(Report(event="stream-accept-failed", detail=str(error.strerror)))
                     await trio.sleep(_ACCEPT_PAUSE_S)
                     continue
                 self._counts.add(Count.STREAMS_ACCEPTED)
@@ -111,7 +117,7 @@ class StreamListener:
             return
         victim = min(self._connections, key=lambda other: (other.has_delivered, other.heard_s))
         self._counts.add(Count.STREAMS_REFUSED)
-        logger.warning("event=stream-evicted peer=%s connections=%d", victim.peer, len(self._connections))
+        self._report(Report(event="stream-evicted", detail=f"{victim.peer}, for a newer one"))
         victim.scope.cancel()
         del self._connections[victim]
 
@@ -124,7 +130,7 @@ class StreamListener:
                 await self._read(connection, pass_on)
         except FrameError as error:
             self._counts.add(Count.STREAMS_BROKEN)
-            logger.warning("event=stream-garbage peer=%s reason=%r", connection.peer, str(error))
+            self._report(Report(event="stream-refused", detail=f"{connection.peer}: {error}"))
         except (trio.BrokenResourceError, OSError):
             self._counts.add(Count.STREAMS_BROKEN)
         finally:
@@ -143,7 +149,7 @@ class StreamListener:
             if waited.cancelled_caught:
                 self._counts.add(Count.STREAMS_BROKEN)
                 what = "silence" if reader.is_between_frames else "unfinished frame"
-                logger.warning("event=stream-timeout peer=%s reason=%r", connection.peer, what)
+                self._report(Report(event="stream-timeout", detail=f"{connection.peer}: {what}"))
                 return
             if not chunk:
                 return

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from gossipsa.daemon.client_keeper import SENT_MARGIN
 from gossipsa.daemon.client_parts import outbound_id
+from gossipsa.daemon.packet_limits import CREATOR_LAST
 from gossipsa.effects import AdoptClients, RestoreClient
 from gossipsa.identifiers import ClientId
+from gossipsa.ike_daemon import ImportClient
 from gossipsa.inputs import ClientFailed, ClientRestored, ClientsAdopted
 from gossipsa.ipsec.security_association import ClientState
 from gossipsa.kernel.backend import SetNumbers, SetPacketLimit
@@ -186,3 +189,61 @@ async def test_ike_daemon_that_cannot_be_asked_holds_nobody() -> None:
 
     assert answer == ClientsAdopted(clients=(), absent=(client,), counters=())
     assert [report.event for report in bench.reports] == ["adoption-failed"]
+
+
+async def test_client_whose_keys_were_all_replaced_meanwhile_is_still_here() -> None:
+    bench = Bench()
+    client, state = await _serving(bench, 1)
+
+    async def hold_all(clients: Sequence[ImportClient]) -> tuple[ClientId, ...]:
+        return tuple(each.client for each in clients)
+
+    bench.ike.adopt_clients = hold_all  # type: ignore[method-assign]
+    (child,) = state.children
+    old = msgspec.structs.replace(child, inbound_spi=1000, outbound_spi=1001)
+    outdated = msgspec.structs.replace(state, children=(old,))
+
+    (answer,) = await bench.keeper.adopt(AdoptClients(clients=((client, outdated),)))
+
+    assert answer == ClientsAdopted(clients=(client,), absent=(), counters=())
+
+
+async def test_key_that_was_not_fenced_yet_is_fenced_by_adoption() -> None:
+    bench = Bench()
+    client, state = bench.client(1)
+    await bench.ike.offer(client, state)
+    bench.ike.restart()
+
+    await bench.keeper.adopt(AdoptClients(clients=((client, state),)))
+
+    assert bench.outbound(state).packet_limit == CREATOR_LAST
+
+
+async def test_fence_of_a_taker_at_the_first_lane_is_no_creators() -> None:
+    bench = Bench()
+    client, state = bench.client(1)
+    effect = install_of(client, state)
+    first_lane = msgspec.structs.replace(effect.numbers[0], sent=2**30 - 1, packet_limit=2**30 + 2**20 - 1)
+    await bench.installer.install([msgspec.structs.replace(effect, numbers=(first_lane,))])
+    bench.kernel.destinations.clear()
+    bench.ike.restart()
+
+    await bench.keeper.adopt(AdoptClients(clients=((client, state),)))
+
+    assert bench.outbound(state).packet_limit == 2**30 + 2**20 - 1
+
+
+@pytest.mark.parametrize("sent", [2**29 + 5, 2**30 - 2 - SENT_MARGIN // 2])
+async def test_unfenced_creator_is_restored_below_the_shared_region(sent: int) -> None:
+    bench = Bench()
+    client, state = bench.client(1)
+    bench.kernel.destinations.clear()
+    await bench.ike.offer(client, state)
+    bench.sad.set_numbers([SetNumbers(id=outbound_id(state, state.children[0]), sent=sent)])
+    bench.ike.restart()
+
+    (answer,) = await bench.keeper.restore([_restore_of(client, state)])
+
+    assert isinstance(answer, ClientRestored)
+    assert bench.outbound(state).packet_limit == CREATOR_LAST
+    assert sent < bench.outbound(state).sent < CREATOR_LAST

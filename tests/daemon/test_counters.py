@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import msgspec
+
 from gossipsa.daemon.counters import CounterReader
 from gossipsa.daemon.counts import Count, Counts
 from gossipsa.daemon.packet_limits import CREATOR_LAST
@@ -80,3 +82,22 @@ async def test_kernel_that_cannot_be_read_is_reported_once() -> None:
     bench.kernel.sas = readable  # type: ignore[method-assign]
     await reader.read()
     assert counts[Count.COUNTER_DUMPS] == 1
+
+
+async def test_packets_that_lag_behind_the_numbers_are_reported_once() -> None:
+    bench = Bench()
+    reader = _reader(bench)
+    client, state = bench.client(1)
+    await bench.installer.install([install_of(client, state)])
+    await reader.read()
+    assert bench.reports == []
+
+    honest = bench.kernel.sas
+
+    async def offloaded() -> tuple[KernelSa, ...]:
+        return tuple(msgspec.structs.replace(sa, packets=0) for sa in await honest())
+
+    bench.kernel.sas = offloaded  # type: ignore[method-assign]
+    await reader.read()
+    await reader.read()
+    assert [report.event for report in bench.reports] == ["fence-inexact"]

@@ -58,6 +58,7 @@ def _installer(bench: Bench, answers: list[Input], *, seen: trio.Event | None = 
         numbers=bench.numbers,
         answer=answer,
         ike_daemon_seen=ike_daemon_seen,
+        report=bench.reports.append,
     )
 
 

@@ -48,6 +48,7 @@ async def test_creators_key_ends_before_the_shared_region() -> None:
     await bench.ike.offer(client, state)
 
     await bench.numbers.fence([_fence_of(client, state)])
+    await bench.numbers.fence_those_in(await bench.backends.kernel_sas())
 
     assert bench.outbound(state).packet_limit == CREATOR_LAST
     assert bench.inbound(state).packet_limit == UNLIMITED_PACKETS
@@ -72,6 +73,7 @@ async def test_lower_limit_of_the_ike_daemon_stays() -> None:
     bench.sad.set_packet_limits([own])
 
     await bench.numbers.fence([_fence_of(client, state)])
+    await bench.numbers.fence_those_in(await bench.backends.kernel_sas())
 
     assert bench.outbound(state).packet_limit == 1_000_000
     assert bench.kernel.calls == ["add_sas", "delete_sas"]

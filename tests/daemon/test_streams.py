@@ -12,6 +12,7 @@ from gossipsa.daemon.counts import Count, Counts
 from gossipsa.daemon.framing import encode_frame
 from gossipsa.daemon.stream_listener import StreamLimits, StreamListener
 from gossipsa.daemon.stream_sender import SenderLimits, StreamSender
+from gossipsa.effects import Report
 from gossipsa.identifiers import Endpoint, GatewayName
 from gossipsa.inputs import FrameReceived, Input
 from gossipsa.wire.sessions import FRAME_BYTES_MAX
@@ -44,12 +45,17 @@ class Listening:
 
 @asynccontextmanager
 async def listening(
-    limits: StreamLimits = LIMITS, counts: Counts | None = None, *, channel_size: int = 100
+    limits: StreamLimits = LIMITS,
+    counts: Counts | None = None,
+    *,
+    channel_size: int = 100,
+    reports: list[Report] | None = None,
 ) -> AsyncIterator[Listening]:
     bound, endpoint = tcp_listener()
     inputs, arrivals = input_channel(channel_size)
     with bound:
-        listener = StreamListener(bound, limits=limits, counts=counts or Counts())
+        report = ([] if reports is None else reports).append
+        listener = StreamListener(bound, limits=limits, counts=counts or Counts(), report=report)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(listener.run, inputs)
             yield Listening(endpoint, listener, arrivals)
@@ -139,9 +145,10 @@ async def test_broken_connection_is_made_again(nursery: trio.Nursery) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_oversized_length_ends_the_connection_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+async def test_oversized_length_ends_the_connection_and_no_other() -> None:
     counts = Counts()
-    async with listening(counts=counts) as here:
+    reports: list[Report] = []
+    async with listening(counts=counts, reports=reports) as here:
         hostile, good = await here.connect(), await here.connect()
         await hostile.send_all((FRAME_BYTES_MAX + 1).to_bytes(4, "big"))
         with trio.fail_after(5):
@@ -151,20 +158,22 @@ async def test_oversized_length_ends_the_connection_and_no_other(caplog: pytest.
         await good.aclose()
         await hostile.aclose()
     assert counts[Count.STREAMS_BROKEN] == 1
-    assert "stream-garbage" in caplog.text
+    assert [report.event for report in reports] == ["stream-refused"]
 
 
-async def test_frame_that_drips_in_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+async def test_frame_that_drips_in_is_not_waited_for() -> None:
     counts = Counts()
+    reports: list[Report] = []
     limits = StreamLimits(connections_max=4, frame_s=0.1)
-    async with listening(limits, counts) as here:
+    async with listening(limits, counts, reports=reports) as here:
         slow = await here.connect()
         with trio.fail_after(5), pytest.raises(trio.BrokenResourceError):
             await _drip(slow, encode_frame(bytes(FRAME_BYTES_MAX)))
         await slow.aclose()
     assert counts[Count.STREAMS_BROKEN] == 1
     assert counts[Count.FRAMES_RECEIVED] == 0
-    assert "unfinished frame" in caplog.text
+    assert [report.event for report in reports] == ["stream-timeout"]
+    assert reports[0].detail.endswith(": unfinished frame")
 
 
 async def _drip(stream: trio.SocketStream, data: bytes) -> None:
