@@ -149,7 +149,7 @@ class Gateway:
             self._coordinator.next_deadline_ns(now_ns=self._now_ns),
             self._replicator.next_deadline_ns(),
             self._announcer.next_deadline_ns(),
-            self._rekeys.next_deadline_ns(),
+            None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
             self._recall.next_deadline_ns(),
             self._placement_due_ns,
             min((due_ns for _, due_ns in self._raising.values()), default=None),
@@ -248,7 +248,9 @@ class Gateway:
     def _tick(self, now_ns: int) -> None:
         self._take_swim(self._swim.handle_tick(now_ns=now_ns), now_ns)
         self._coordinator.tick(now_ns=now_ns)
-        self._rekeys.tick(now_ns=now_ns)
+        if not self._coordinator.is_busy:
+            # Clients in silence go before clients that are served.
+            self._rekeys.tick(now_ns=now_ns)
         self._check_raised(now_ns)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
@@ -269,7 +271,7 @@ class Gateway:
         except MessageDecodeError as error:
             self._outbox.report("message-refused", gateway=sender.gateway, detail=f"malformed: {error}")
             return
-        self._swim.reached(sender.gateway, now_ns=now_ns)
+        self._swim.reached(sender.gateway, now_ns=now_ns, boot=sender.boot)
         self._hear_message(sender, message, now_ns)
 
     def _hear_message(self, sender: Holder, message: MeshMessage, now_ns: int) -> None:

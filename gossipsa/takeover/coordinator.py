@@ -146,6 +146,11 @@ class Coordinator:
         attempt = self._attempts.get(client)
         return attempt.state if attempt else None
 
+    @property
+    def is_busy(self) -> bool:
+        """True while clients are being moved."""
+        return self._slots > 0 or bool(self._queue)
+
     def take_moved(self) -> list[ClientId]:
         """The clients that became ours since the last call."""
         moved, self._moved = self._moved, []

@@ -7,6 +7,7 @@ when told to. So the socket never closes over a restart, and datagrams queue in 
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import signal
 import socket
@@ -136,23 +137,12 @@ class GossipsaNode:
 
 def filter_mesh(gateway: topology.Gateway, *, port: int = MESH_PORT) -> None:
     """Drop all mesh traffic of a gateway, UDP and TCP, both ways; IKE and ESP pass."""
-    rules = f"""
-table inet mesh_filter {{
-    chain inbound {{
-        type filter hook input priority 0; policy accept;
-        meta l4proto {{ tcp, udp }} th dport {port} drop
-        meta l4proto {{ tcp, udp }} th sport {port} drop
-    }}
-    chain outbound {{
-        type filter hook output priority 0; policy accept;
-        meta l4proto {{ tcp, udp }} th dport {port} drop
-        meta l4proto {{ tcp, udp }} th sport {port} drop
-    }}
-}}
-"""
-    subprocess.run(
-        ["ip", "netns", "exec", gateway.name, "nft", "-f", "-"], input=rules, text=True, check=True
-    )
+    # The legacy one: kernels of user-mode Linux have no IPv4 tables of nftables.
+    for chain, protocol, match in itertools.product(
+        ("INPUT", "OUTPUT"), ("tcp", "udp"), ("--dport", "--sport")
+    ):
+        rule = ["iptables-legacy", "-w", "-A", chain, "-p", protocol, match, str(port), "-j", "DROP"]
+        topology.in_namespace(gateway.name, rule)
 
 
 def _ha_socket() -> socket.socket:

@@ -26,7 +26,7 @@ UML_MEMORY = "1536M"
 # Loaded before the clock of any scenario starts: the first SA of a cipher would otherwise stall for
 # about two seconds while the kernel finds its modules.
 MODULES = (
-    *("xfrm_user", "esp4", "esp6", "veth", "sch_netem", "nf_tables", "nft_reject_inet"),
+    *("xfrm_user", "esp4", "esp6", "veth", "sch_netem", "iptable_filter", "xt_tcpudp"),
     *(
         "echainiv",
         "seqiv",
@@ -84,7 +84,7 @@ def why_unavailable() -> str | None:
     """Return why no job can run here, or None if one can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [name for name in ("ip", "tc", "nft", "tcpdump", "swanctl") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "tc", "iptables-legacy", "tcpdump", "swanctl") if shutil.which(name) is None]
     if not Path("/usr/lib/ipsec/charon").exists():
         missing.append("charon")
     if missing:

@@ -177,6 +177,12 @@ class Laboratory:
         topology.cut(topology.GATEWAY[name])
         return origin_ns
 
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU time that each daemon has used since its start; user and system together."""
+        pids = {f"gossipsa of {name}": node.pid for name, node in self.nodes.items()}
+        pids |= {f"charon of {charon.namespace}": charon.pid for charon in self.charons}
+        return {name: _cpu_seconds(pid) for name, pid in pids.items() if pid is not None}
+
     def gateways_serving(self) -> dict[str, str]:
         """Return the gateway's name for each client, as the clients see it."""
         names = {gateway.address: gateway.name for gateway in topology.GATEWAYS}
@@ -272,6 +278,12 @@ def statuses(host: Charon) -> dict[str, ClientStatus]:
             child_spis=tuple(sorted((child["spi-in"], child["spi-out"]) for child in children)),
         )
     return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    # proc(5): the fields after the command, which ends with the last parenthesis, begin with the third.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_for_children(host: Charon, count: int) -> None:

@@ -27,8 +27,10 @@ def bench_200(results: Path) -> dict[str, Any]:
         before = lab.client_statuses()
         pings = lab.ping_clients(interval_ms=_PING_INTERVAL_MS)
         time.sleep(_SETTLE_S)
+        cpu_before_s = lab.cpu_seconds()
         fault_ns = lab.power_cut("a")
         moved = lab.wait_until_moved(before, away_from="a", timeout_s=60)
+        cpu_after_s = lab.cpu_seconds()
         time.sleep(_SETTLE_S)
         end_ns = time.time_ns()
         serving = lab.gateways_serving()
@@ -47,6 +49,11 @@ def bench_200(results: Path) -> dict[str, Any]:
             "moved": len(answers_s),
             "last_answer_s": max(answers_s, default=None),
             "detected_s": detected_s,
+            "cpu_s": {
+                name: round(used_s - cpu_before_s[name], 2)
+                for name, used_s in cpu_after_s.items()
+                if name in cpu_before_s
+            },
             "moved_after_detection_s": (
                 None if detected_s is None or not answers_s else round(max(answers_s) - detected_s, 3)
             ),
