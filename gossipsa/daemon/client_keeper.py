@@ -50,8 +50,8 @@ class ClientKeeper:
             {client: ImportClient(client=client, state=state) for client, state in states.items()},
         )
         blocks, reasons = blocks_of(without(states, unready))
-        reasons |= unready | await self._backends.block(without(blocks, reasons))
-        blocks = without(blocks, unready)
+        reasons |= unready
+        reasons |= await self._backends.block(blocks)
         untouched = dict.fromkeys(blocks)
         try:
             if len(reasons) < len(states):

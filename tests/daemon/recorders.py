@@ -175,7 +175,7 @@ class RecordingIke(DirectInstall):
     """DirectInstall that writes into the kernel's record, and refuses what it is told to.
 
     Attributes:
-        refuses: operations that fail: import, activate, forget, adopt.
+        refuses: operations that fail: await_configured, import, activate, forget, adopt.
     """
 
     def __init__(self, kernel: RecordingKernel) -> None:
@@ -190,6 +190,9 @@ class RecordingIke(DirectInstall):
             (each.client, each.state) for each, answer in zip(clients, answers, strict=True) if answer is None
         )
         return answers
+
+    async def await_configured(self, clients: Sequence[ImportClient]) -> tuple[IkeAnswer, ...]:
+        return await self._answer("await_configured", clients, super().await_configured)
 
     async def activate_clients(self, clients: Sequence[IkeActivation]) -> tuple[IkeAnswer, ...]:
         return await self._answer("activate", clients, super().activate_clients)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -36,13 +37,13 @@ async def test_restored_client_goes_on_above_every_number_that_it_used() -> None
     bench = Bench()
     client, state = await _serving(bench, 1)
     bench.ike.restart()
-    before = len(bench.escaped(state))
 
     answers = await bench.keeper.restore([_restore_of(client, state)])
     bench.kernel.send_traffic()
 
     assert answers == (ClientRestored(client=client, epoch=EPOCH),)
     assert bench.kernel.calls == [
+        "await_configured",
         "block",
         "delete_policies",
         "delete_sas",
@@ -55,11 +56,26 @@ async def test_restored_client_goes_on_above_every_number_that_it_used() -> None
         "activate",
     ]
     numbers = bench.escaped(state)
-    assert len(set(numbers)) == len(numbers)
-    # One packet slips out just before the block comes; after that a gap.
-    assert numbers[before + 1] - numbers[before] == SENT_MARGIN + 1
+    steps = [later - earlier for earlier, later in itertools.pairwise(numbers)]
+    # One number after the other, but for one gap.
+    assert [step for step in steps if step != 1] == [SENT_MARGIN + 1]
     assert bench.outbound(state).packet_limit == LAST
     assert bench.inbound(state).received == 500
+
+
+async def test_nothing_is_touched_before_the_ike_daemon_is_configured() -> None:
+    bench = Bench()
+    client, state = await _serving(bench, 1)
+    bench.ike.restart()
+    bench.ike.refuses.add("await_configured")
+
+    (answer,) = await bench.keeper.restore([_restore_of(client, state)])
+    before = len(bench.escaped(state))
+    bench.kernel.send_traffic()
+
+    assert answer == ClientFailed(client=client, epoch=EPOCH, reason="told to refuse await_configured")
+    assert bench.kernel.calls == ["await_configured"]
+    assert len(bench.escaped(state)) == before + 1
 
 
 async def test_restored_creator_keeps_the_fence_of_creators() -> None:
