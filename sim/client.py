@@ -53,6 +53,8 @@ class Client:
         self.session = IkeSession(state, owner=self, clock=clock, random=random, is_movable=True)
         self.is_dismissed = False
         self.gave_up = 0
+        self.payloads_received = 0
+        self.newest_serial = 0
         self.received_ns = clock.now_ns
         """When it last accepted an ESP packet."""
         self.heard_ns = clock.now_ns
@@ -83,7 +85,9 @@ class Client:
         opened = self.kernel.open_inbound(packet, destination=self.endpoint.address)
         if isinstance(opened, Opened):
             self.received_ns = self._clock.now_ns
-            self._world.client_received(self, source, int.from_bytes(opened.payload[:SERIAL_BYTES], "big"))
+            self.newest_serial = int.from_bytes(opened.payload[:SERIAL_BYTES], "big")
+            self.payloads_received += 1
+            self._world.client_received(self, source, self.newest_serial)
 
     def send_data(self, serial: int) -> None:
         """Sends one packet into the tunnel."""

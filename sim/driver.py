@@ -62,7 +62,7 @@ class Driver:
                 self._in_order(effect.client, lambda: self._begin_install(effect))
                 self._in_order(effect.client, lambda: self._finish_install(effect))
             case effects.ActivateClient():
-                self._in_order(effect.client, lambda: self._activate(effect))
+                self._in_order(effect.client, lambda: self.activate(effect))
             case effects.RemoveClient():
                 self._in_order(effect.client, lambda: self._remove(effect))
             case effects.RestoreClient():
@@ -161,7 +161,8 @@ class Driver:
         soft = numbers.packet_limit - (numbers.packet_limit - numbers.sent) // 4
         return SetPacketLimit(id=outbound, soft=soft, hard=numbers.packet_limit)
 
-    def _activate(self, effect: effects.ActivateClient) -> None:
+    def activate(self, effect: effects.ActivateClient) -> None:
+        """The client answered: IKE daemon, block and route follow."""
         daemon = self.host.ike_daemon
         known = daemon.find(effect.client) if daemon is not None else None
         if known is None:

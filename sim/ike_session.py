@@ -114,7 +114,7 @@ class IkeSession:
         self._is_movable = is_movable
         self._keys: dict[IkeSpis, IkeKeys] = {}
         self._answered: dict[IkeSpis, tuple[int, bytes, bytes]] = {}
-        # strongSwan repeats an answer only to the very bytes that it answered (since 5.8.0), others to any
+        # strongSwan repeats an answer only to the very bytes that it answered (since 5.9.7), others to any
         # request with that message ID.
         self._compares_requests = bool(random.getrandbits(1))
         self._waiting: deque[_Request] = deque(maxlen=16)

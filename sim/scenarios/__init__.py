@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from sim.scenarios.daemons import GOSSIPSA_KILLED, GOSSIPSA_STALLED, IKE_DAEMON_KILLED, MESH_FILTERED
 from sim.scenarios.kills import KILL, LOSSY_KILL, ROLLING_RESTART, SECOND_FAILOVER
-from sim.scenarios.partitions import CUT_OFF, ONE_WAY, PARTITION_AND_HEAL, STALLED_HOST
+from sim.scenarios.partitions import CUT_OFF, ONE_WAY, PARTITION_AND_HEAL, STALLED_HOST, TORN
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.storms import BUSY_KILL, STORM
 
@@ -28,6 +28,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ONE_WAY,
             CUT_OFF,
             STALLED_HOST,
+            TORN,
             STORM,
         )
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sim.checkers import Patience
+from sim.cluster import ClusterSettings
 from sim.scenarios.scenario import Scenario, Stage
 from sim.virtual_clock import MILLISECOND_NS, SECOND_NS
 
@@ -59,6 +60,24 @@ def _stalled_host(stage: Stage) -> None:
     stage.after(1, lambda: stage.faults.pause_host(victim, stall_ns))
 
 
+def _torn(stage: Stage) -> None:
+    """A host dies while the mesh is in two halves that clients reach alike: both take its clients over.
+
+    A client obeys one half and then the other; afterwards only one gateway may believe that it serves it.
+    """
+    victim, *others = stage.gateways()
+    at = stage.random.randrange(1, len(others))
+    lasts_s = stage.random.uniform(3, 14)
+
+    def tear() -> None:
+        cuts = stage.faults.partition(others[:at], others[at:])
+        stage.cluster.clock.after(int(lasts_s * SECOND_NS), lambda: stage.faults.mend(cuts))
+
+    stage.after(1, tear)
+    stage.after(1 + stage.random.uniform(-0.5, 0.5), lambda: stage.faults.crash_host(victim))
+    stage.after(20, lambda: stage.faults.restart_host(victim))
+
+
 PARTITION_AND_HEAL = Scenario(
     name="partition_and_heal",
     summary="gateways and clients are divided in two, twice",
@@ -89,4 +108,13 @@ STALLED_HOST = Scenario(
     script=_stalled_host,
     duration_s=30,
     patience=Patience(served_again_ns=4 * SECOND_NS, settled_ns=12 * SECOND_NS),
+)
+
+TORN = Scenario(
+    name="torn",
+    summary="a host dies while the mesh is in two halves, and both halves take its clients over",
+    script=_torn,
+    duration_s=42,
+    cluster=ClusterSettings(gateways=5),
+    patience=Patience(served_again_ns=8 * SECOND_NS, settled_ns=12 * SECOND_NS),
 )

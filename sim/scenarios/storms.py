@@ -91,7 +91,8 @@ def _storm(stage: Stage) -> None:
 def _busy_kill(stage: Stage) -> None:
     """Clients so busy that a taker's lanes last about two seconds, while it cannot rekey: IKE does not pass.
 
-    It must raise its numbers in time; then it dies as well, and another goes on under the same keys.
+    It must raise its numbers in time, or its kernel must stop at the limit if gossipsa is dead. Then it dies as
+    well, and another goes on under the same keys.
     """
     cluster, faults = stage.cluster, stage.faults
     victim = stage.gateways()[0]
@@ -106,20 +107,22 @@ def _busy_kill(stage: Stage) -> None:
         cuts = faults.partition_one_way(cluster.hosts, cluster.clients, frozenset({Traffic.IKE}))
         cluster.clock.after(int(rekeys_prevented_s * SECOND_NS), lambda: faults.mend(cuts))
 
-    def kill_taker() -> None:
+    def at_taker(fault: Callable[[str], None]) -> None:
         takers = [
             cluster.gateway_of(client).name
             for name, client in cluster.clients.items()
             if cluster.started_at[name] == victim and cluster.gateway_of(client).name != victim
         ]
         for name in takers[:1]:
-            faults.crash_host(name)
+            fault(name)
 
     for tenth in range(160):
         stage.after(tenth / 10, burst)
     stage.after(2, lambda: faults.crash_host(victim))
     stage.after(moved_s, prevent_rekeys)
-    stage.after(moved_s + rekeys_prevented_s - 0.2, kill_taker)
+    if stage.random.random() < 0.5:
+        stage.after(moved_s, lambda: at_taker(faults.kill_gossipsa))
+    stage.after(moved_s + rekeys_prevented_s - 0.2, lambda: at_taker(faults.crash_host))
     stage.after(18, faults.heal)
 
 
