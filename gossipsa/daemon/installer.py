@@ -1,12 +1,12 @@
 """Takes the core's effects on clients, and has them carried out: in order for each client, in batches across.
 
-Each kind of effect has a worker of its own, so that deleting the SAs of a client that another gateway owns
-now never waits for an import. An effect waits for those of the same client before it.
+Each part of each kind of effect has a worker of its own, so that deleting the SAs of a client that another
+gateway owns now never waits for an import. An effect waits for those of the same client before it.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -56,9 +56,9 @@ CLIENT_EFFECTS = (
 WAITING_MAX = 131_072
 """Effects that wait. One more fails at once."""
 
-# Small batches where somebody waits for the first of them: a client in silence.
+# An import has a cost of its own, beside that of each client. A restored client is silent for its batch's time.
 BATCH_MAX: Mapping[type[Effect], int] = {
-    InstallClient: 16,
+    InstallClient: 32,
     ActivateClient: 64,
     RestoreClient: 10,
     RemoveClient: 256,
@@ -71,12 +71,16 @@ BATCH_MAX: Mapping[type[Effect], int] = {
 Procedure = Callable[[Sequence[Any]], Awaitable[tuple[Input, ...]]]
 
 
+Part = tuple[type[Effect], int]
+"""One of the parts that an effect of a kind has, counted from 0."""
+
+
 class ClientOrder:
     """Which effects may begin: the oldest of each client, in the order in which they came. Pure."""
 
     def __init__(self) -> None:
         self._of_client: dict[ClientId, deque[ClientEffect]] = {}
-        self._ready: dict[type[Effect], deque[ClientEffect]] = {kind: deque() for kind in CLIENT_EFFECTS}
+        self._ready: defaultdict[Part, deque[ClientEffect]] = defaultdict(deque)
         self._count = 0
 
     def __len__(self) -> int:
@@ -88,15 +92,19 @@ class ClientOrder:
         waiting.append(effect)
         self._count += 1
         if len(waiting) == 1:
-            self._ready[type(effect)].append(effect)
+            self._ready[type(effect), 0].append(effect)
 
-    def has_ready(self, kind: type[Effect]) -> bool:
-        return bool(self._ready[kind])
+    def has_ready(self, part: Part) -> bool:
+        return bool(self._ready[part])
 
-    def begin(self, kind: type[Effect], batch_max: int) -> tuple[ClientEffect, ...]:
-        """Effects of one kind, all of different clients."""
-        ready = self._ready[kind]
+    def begin(self, part: Part, batch_max: int) -> tuple[ClientEffect, ...]:
+        """Effects for one part, all of different clients."""
+        ready = self._ready[part]
         return tuple(ready.popleft() for _ in range(min(batch_max, len(ready))))
+
+    def go_on(self, batch: Sequence[ClientEffect], part: Part) -> None:
+        """These are ready for a further part of theirs."""
+        self._ready[part].extend(batch)
 
     def finish(self, batch: Sequence[ClientEffect]) -> None:
         """These are done: what waited for them may begin."""
@@ -105,7 +113,7 @@ class ClientOrder:
             waiting.popleft()
             self._count -= 1
             if waiting:
-                self._ready[type(waiting[0])].append(waiting[0])
+                self._ready[type(waiting[0]), 0].append(waiting[0])
             else:
                 del self._of_client[effect.client]
 
@@ -130,15 +138,15 @@ class Installer:
         report: Callable[[Report], None],
         adoption_wait_s: float = 20.0,
     ) -> None:
-        self._procedures: Mapping[type[Effect], Procedure] = {
-            InstallClient: clients.install,
-            ActivateClient: clients.activate,
-            RemoveClient: clients.remove,
-            RestoreClient: keeper.restore,
-            RouteClient: clients.route,
-            FenceCreator: numbers.fence,
-            MoveNumbers: numbers.move,
-            RekeyChild: numbers.rekey,
+        self._parts: Mapping[type[Effect], tuple[Procedure, ...]] = {
+            InstallClient: (clients.install,),
+            ActivateClient: (clients.let_through, clients.activate),
+            RemoveClient: (clients.cut_off, clients.remove),
+            RestoreClient: (keeper.restore,),
+            RouteClient: (clients.route,),
+            FenceCreator: (numbers.fence,),
+            MoveNumbers: (numbers.move,),
+            RekeyChild: (numbers.rekey,),
         }
         self._keeper = keeper
         self._answer = answer
@@ -172,8 +180,9 @@ class Installer:
     async def run(self) -> None:
         """Work until cancelled."""
         async with trio.open_nursery() as nursery:
-            for kind in CLIENT_EFFECTS:
-                nursery.start_soon(self._work, kind)
+            for kind, procedures in self._parts.items():
+                for index in range(len(procedures)):
+                    nursery.start_soon(self._work, kind, index)
             nursery.start_soon(self._adopt)
 
     async def idle(self) -> None:
@@ -181,15 +190,19 @@ class Installer:
         while len(self._order):
             await self._changed.wait()
 
-    async def _work(self, kind: type[Effect]) -> None:
+    async def _work(self, kind: type[Effect], index: int) -> None:
+        procedures = self._parts[kind]
         while True:
-            while not self._order.has_ready(kind):
+            while not self._order.has_ready((kind, index)):
                 await self._changed.wait()
-            batch = self._order.begin(kind, BATCH_MAX[kind])
+            batch = self._order.begin((kind, index), BATCH_MAX[kind])
             # What has begun is finished or undone, also when we are told to stop: each step is bounded.
             with trio.CancelScope(shield=True):
-                answers = await self._procedures[kind](batch)
-            self._order.finish(batch)
+                answers = await procedures[index](batch)
+            if index + 1 < len(procedures):
+                self._order.go_on(batch, (kind, index + 1))
+            else:
+                self._order.finish(batch)
             self._notify()
             for answer in answers:
                 await self._answer(answer)

@@ -49,6 +49,8 @@ _EAGER_PEERS_MAX = 64
 """In larger meshes streams open when they are first needed: most gateways never talk to most others."""
 _FAREWELL_S = 0.5
 """How long a farewell may take to get out."""
+_FINISH_S = 3.0
+"""How long clients that are half installed or half removed may take to be done."""
 _SEED_BYTES = 16
 
 
@@ -171,6 +173,8 @@ class Service:
             if leaves:
                 await inputs.send(LeaveRequested())
                 await trio.sleep(_FAREWELL_S)
+            with trio.move_on_after(_FINISH_S):
+                await self._installer.idle()
             nursery.cancel_scope.cancel()
 
     async def _wait_for_end(self, stop: trio.Event) -> bool:

@@ -21,6 +21,7 @@ from gossipsa.identifiers import CLIENT_ID_BYTES, BootId, ClientId, Endpoint, Ep
 from gossipsa.ike_daemon import ActivateClient as IkeActivation
 from gossipsa.ike_daemon import Answer as IkeAnswer
 from gossipsa.ike_daemon import ImportClient
+from gossipsa.inputs import Input
 from gossipsa.ipsec.security_association import ClientState
 from gossipsa.ipsec.traffic_selector import TrafficSelector
 from gossipsa.kernel.backend import (
@@ -242,6 +243,16 @@ class Bench:
         self.installer = ClientInstaller(self.backends, report=self.reports.append)
         self.keeper = ClientKeeper(self.backends, self.installer, report=self.reports.append)
         self.numbers = NumberKeeper(self.backends, report=self.reports.append)
+
+    async def activate(self, *batch: ActivateClient) -> tuple[Input, ...]:
+        """Both parts of an activation."""
+        await self.installer.let_through(batch)
+        return await self.installer.activate(batch)
+
+    async def remove(self, *batch: RemoveClient) -> tuple[Input, ...]:
+        """Both parts of a removal."""
+        await self.installer.cut_off(batch)
+        return await self.installer.remove(batch)
 
     def client(self, seed: int) -> tuple[ClientId, ClientState]:
         """A client to whom there is always something to send."""

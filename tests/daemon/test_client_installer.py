@@ -51,7 +51,7 @@ async def test_activated_client_goes_on_with_the_first_number_of_its_own() -> No
     await bench.installer.install([install_of(client, state)])
     bench.kernel.calls.clear()
 
-    answers = await bench.installer.activate([activate_of(client, state)])
+    answers = await bench.activate(activate_of(client, state))
 
     assert answers == (ClientActivated(client=client, epoch=EPOCH),)
     assert bench.kernel.calls == ["unblock", "add_routes", "activate"]
@@ -66,7 +66,7 @@ async def test_traffic_flows_although_the_ike_daemon_refuses_to_activate() -> No
     await bench.installer.install([install_of(client, state)])
     bench.ike.refuses.add("activate")
 
-    answers = await bench.installer.activate([activate_of(client, state)])
+    answers = await bench.activate(activate_of(client, state))
 
     assert answers == (ClientFailed(client=client, epoch=EPOCH, reason="told to refuse activate"),)
     assert bench.escaped(state)[0] == FIRST
@@ -79,7 +79,7 @@ async def test_refused_route_is_reported_and_stops_nothing() -> None:
     await bench.installer.install([install_of(client, state)])
     bench.sad.refuse_next(Operation.ADD_ROUTES, errno.ENETUNREACH)
 
-    answers = await bench.installer.activate([activate_of(client, state)])
+    answers = await bench.activate(activate_of(client, state))
 
     assert answers == (ClientActivated(client=client, epoch=EPOCH),)
     assert [report.event for report in bench.reports] == ["route-refused"]
@@ -114,7 +114,7 @@ async def test_whatever_is_refused_leaves_nothing_behind(step: str) -> None:
     # And the address is not blocked any more: another client may have it.
     bench.ike.refuses.clear()
     await bench.installer.install([install_of(other, other_state)])
-    await bench.installer.activate([activate_of(other, other_state)])
+    await bench.activate(activate_of(other, other_state))
     assert bench.escaped(other_state)[0] == FIRST
 
 
@@ -159,11 +159,11 @@ async def test_removed_client_loses_its_sas_before_anything_else() -> None:
     bench = Bench()
     client, state = bench.client(1)
     await bench.installer.install([install_of(client, state)])
-    await bench.installer.activate([activate_of(client, state)])
+    await bench.activate(activate_of(client, state))
     bench.kernel.calls.clear()
     sent = len(bench.escaped(state))
 
-    answers = await bench.installer.remove([remove_of(client, state)])
+    answers = await bench.remove(remove_of(client, state))
 
     assert answers == (ClientRemoved(client=client, epoch=EPOCH),)
     assert bench.kernel.calls[:3] == ["block", "delete_sas", "forget"]
@@ -178,7 +178,7 @@ async def test_client_that_is_not_there_counts_as_removed() -> None:
     bench = Bench()
     client, state = bench.client(1)
 
-    answers = await bench.installer.remove([remove_of(client, state)])
+    answers = await bench.remove(remove_of(client, state))
 
     assert answers == (ClientRemoved(client=client, epoch=EPOCH),)
 
@@ -189,7 +189,7 @@ async def test_sas_are_gone_even_if_the_ike_daemon_is_not_there() -> None:
     await bench.installer.install([install_of(client, state)])
     bench.ike.refuses.add("forget")
 
-    (answer,) = await bench.installer.remove([remove_of(client, state)])
+    (answer,) = await bench.remove(remove_of(client, state))
 
     assert isinstance(answer, ClientFailed)
     assert bench.sad.sas() == ()
@@ -203,7 +203,7 @@ async def test_clients_behind_one_address_share_its_block() -> None:
     second_state = _with_remote(second_state, first_state.children[0].remote_selectors)
     await bench.installer.install([install_of(first, first_state), install_of(second, second_state)])
 
-    await bench.installer.remove([remove_of(first, first_state)])
+    await bench.remove(remove_of(first, first_state))
     bench.kernel.send_traffic()
 
     assert shared

@@ -24,7 +24,7 @@ async def _serving(bench: Bench, seed: int) -> tuple[ClientId, ClientState]:
     """A client that this gateway serves."""
     client, state = bench.client(seed)
     await bench.installer.install([install_of(client, state)])
-    await bench.installer.activate([activate_of(client, state)])
+    await bench.activate(activate_of(client, state))
     bench.kernel.calls.clear()
     return client, state
 

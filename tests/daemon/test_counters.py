@@ -27,7 +27,7 @@ async def test_only_what_changed_is_told() -> None:
     busy, idle = bench.client(1), bench.client(2)
     for client in (busy, idle):
         await bench.installer.install([install_of(*client)])
-        await bench.installer.activate([activate_of(*client)])
+        await bench.activate(activate_of(*client))
         reader.follow(*client)
     bench.kernel.destinations.clear()
     first = await reader.read()

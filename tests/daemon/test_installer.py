@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from gossipsa.daemon.installer import CLIENT_EFFECTS, ClientEffect, ClientOrder, Installer
-from gossipsa.effects import AdoptClients, RouteClient
+from gossipsa.daemon.installer import CLIENT_EFFECTS, ClientEffect, ClientOrder, Installer, Part
+from gossipsa.effects import AdoptClients, RemoveClient, RouteClient
 from gossipsa.identifiers import ClientId
 from gossipsa.inputs import ClientInstalled, ClientRemoved, ClientsAdopted, Input
 from tests.daemon.recorders import Bench, activate_of, install_of, make_client, remove_of
@@ -28,18 +28,25 @@ def test_effects_of_a_client_begin_in_their_order_and_one_at_a_time(wanted: list
     for effect in effects:
         order.add(effect)
     begun: list[ClientEffect] = []
-    running: list[tuple[ClientEffect, ...]] = []
+    running: list[tuple[Part, tuple[ClientEffect, ...]]] = []
     while len(order):
-        kinds = [kind for kind in CLIENT_EFFECTS if order.has_ready(kind)]
-        if kinds and (not running or random.random() < 0.5):
-            batch = order.begin(random.choice(kinds), random.randint(1, 3))
+        parts = [(kind, index) for kind in CLIENT_EFFECTS for index in (0, 1)]
+        ready = [part for part in parts if order.has_ready(part)]
+        if ready and (not running or random.random() < 0.5):
+            part = random.choice(ready)
+            batch = order.begin(part, random.randint(1, 3))
             assert len({effect.client for effect in batch}) == len(batch)
-            busy = {effect.client for other in running for effect in other}
+            busy = {effect.client for _, other in running for effect in other}
             assert not busy & {effect.client for effect in batch}
-            begun.extend(batch)
-            running.append(batch)
+            if part[1] == 0:
+                begun.extend(batch)
+            running.append((part, batch))
         else:
-            order.finish(running.pop(random.randrange(len(running))))
+            (kind, index), batch = running.pop(random.randrange(len(running)))
+            if index == 0 and kind is RemoveClient:
+                order.go_on(batch, (kind, 1))
+            else:
+                order.finish(batch)
     for client, _ in CLIENTS:
         assert [e for e in begun if e.client == client] == [e for e in effects if e.client == client]
 

@@ -37,7 +37,7 @@ def _move_of(client: ClientId, state: ClientState, *, sent: int, limit: int) -> 
 async def _serving(bench: Bench) -> tuple[ClientId, ClientState]:
     client, state = bench.client(1)
     await bench.installer.install([install_of(client, state)])
-    await bench.installer.activate([activate_of(client, state)])
+    await bench.activate(activate_of(client, state))
     bench.kernel.calls.clear()
     return client, state
 
