@@ -46,7 +46,7 @@ class CharonSettings:
     """How long an import waits for charon, just started, to load its connections; 0 to 10 min."""
     adoption_wait_ns: int = 10 * 10**9
     """How long HA messages wait, unread, for `adopt_clients` after our start; 0 to 10 min."""
-    listing_sas_max: int = 500
+    listing_sas_max: int = 32
     """Up to this many IKE_SAs in charon, imports and activations are checked against a list of all, which
     takes some 0.1 to 0.2 ms for each; 0 to 1,000,000. With more, it is enough that charon read everything."""
 

@@ -42,7 +42,6 @@ daemon = "strongswan"
 addresses = ["{gateway.address}"]
 vici_path = "{scratch}/charon-{gateway.name}/run/charon.vici"
 segment_count = {SEGMENT_COUNT}
-listing_sas_max = 0
 
 [kernel]
 backend = "xfrm"

@@ -151,6 +151,8 @@ def gateway_charon(
             fifo_interface = no
             segment_count = {segment_count}
         }}""",
+        # Gateways forward; what leads to clients are the routes that gossipsa adds.
+        daemon="install_routes = no",
     )
     swanctl = f"""
 connections {{
