@@ -56,9 +56,9 @@ CLIENT_EFFECTS = (
 WAITING_MAX = 131_072
 """Effects that wait. One more fails at once."""
 
-# An import has a cost of its own, beside that of each client. A restored client is silent for its batch's time.
+# A batch has a cost of its own, the import's most of all. A restored client is silent as long as its batch.
 BATCH_MAX: Mapping[type[Effect], int] = {
-    InstallClient: 32,
+    InstallClient: 64,
     ActivateClient: 64,
     RestoreClient: 10,
     RemoveClient: 256,
