@@ -24,7 +24,7 @@ class GatewayMetadata(Value, frozen=True):
     site: str
     zone: str
     capacity: int
-    """Weight in placement; 0 takes no records."""
+    """0 takes no records."""
     ike_addresses: tuple[IpAddress, ...]
     """Where its IKE daemon listens; asked for a sign of life before its clients are taken over."""
 

@@ -105,7 +105,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""
     zone: str = ""
     capacity: int = 100
-    """Weight in placement; 0 to 1000000, 0 keeps no records for others."""
+    """0 to 1000000. 0 keeps no records for others; greater numbers are told to the others, and equal."""
     ike_addresses: tuple[IpAddress, ...]
     """Addresses at which this gateway's IKE daemon serves clients, at most one of each family."""
     ike_port: int = 4500
