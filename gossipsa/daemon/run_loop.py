@@ -16,6 +16,7 @@ INPUTS_MAX = 4096
 """Inputs that wait. Readers of lossless sources wait when it is full; datagrams are dropped and counted."""
 
 _BATCH_MAX = 128
+_TURN_NS = 10_000_000
 
 
 class Core(Protocol):
@@ -67,7 +68,7 @@ class RunLoop:
                 await trio.lowlevel.checkpoint()
                 self._handle_arrivals()
                 if self._is_due():
-                    self._step([TimerDue()])
+                    self._step(TimerDue())
 
     async def _wait(self) -> None:
         """Return when there is something to do; at once, but for a checkpoint, if there is already."""
@@ -83,22 +84,21 @@ class RunLoop:
             self._at_once.append(await self._arrivals.receive())
 
     def _handle_arrivals(self) -> None:
-        batch: list[Input] = []
-        while len(batch) < _BATCH_MAX:
+        """Feed the core what waits, until those must have a turn who carry out its effects."""
+        end_ns = self._clock_ns() + _TURN_NS
+        for _ in range(_BATCH_MAX):
             if self._at_once:
-                batch.append(self._at_once.popleft())
-                continue
-            try:
-                batch.append(self._arrivals.receive_nowait())
-            except trio.WouldBlock:
-                break
-        self._step(batch)
+                self._step(self._at_once.popleft())
+            else:
+                try:
+                    self._step(self._arrivals.receive_nowait())
+                except trio.WouldBlock:
+                    return
+            if self._clock_ns() >= end_ns:
+                return
 
-    def _step(self, inputs: Sequence[Input]) -> None:
-        """Feed inputs to the core. Effects of all of them go out together, so that they can be batched."""
-        effects: list[Effect] = []
-        for event in inputs:
-            effects.extend(self._core.handle(event, now_ns=self._clock_ns()))
+    def _step(self, event: Input) -> None:
+        effects = self._core.handle(event, now_ns=self._clock_ns())
         if effects:
             self._at_once.extend(self._carry_out(effects))
 

@@ -91,23 +91,46 @@ async def test_deadline_in_the_past_comes_at_once(nursery: trio.Nursery, autojum
     assert core.kinds() == [TimerDue]
 
 
-async def test_waiting_inputs_go_in_together_and_in_order(nursery: trio.Nursery) -> None:
+async def test_waiting_inputs_go_in_order_and_the_effects_of_each_go_out_at_once(
+    nursery: trio.Nursery,
+) -> None:
     core = ScriptedCore()
     core.effects = (Report(event="seen"),)
-    steps: list[int] = []
+    handled_before: list[int] = []
 
     def carry_out(effects: Sequence[Effect]) -> Sequence[Input]:
-        steps.append(len(effects))
+        handled_before.append(len(core.fed))
         return ()
 
-    loop = RunLoop(core, carry_out=carry_out, clock_ns=_trio_ns)
+    loop = RunLoop(core, carry_out=carry_out, clock_ns=lambda: 0)
     for number in range(10):
         loop.inputs.send_nowait(_datagram(number))
     nursery.start_soon(loop.run)
     await wait_all_tasks_blocked()
 
     assert [event for event, _ in core.fed] == [_datagram(number) for number in range(10)]
-    assert steps == [10]
+    assert handled_before == list(range(1, 11))
+
+
+async def test_slow_core_lets_others_have_their_turn(nursery: trio.Nursery) -> None:
+    core = ScriptedCore()
+    now_ns = 0
+
+    def take_long(event: Input) -> None:
+        nonlocal now_ns
+        now_ns += NS_PER_S
+
+    core.on_input = take_long
+    loop = RunLoop(core, carry_out=_nothing, clock_ns=lambda: now_ns)
+    for number in range(10):
+        loop.inputs.send_nowait(_datagram(number))
+    nursery.start_soon(loop.run)
+    turns = 0
+    while len(core.fed) < 10:
+        await trio.lowlevel.checkpoint()
+        turns += 1
+
+    assert turns >= 10
 
 
 async def test_answers_that_lie_ready_are_heard_before_anybody_is_blamed(nursery: trio.Nursery) -> None:
