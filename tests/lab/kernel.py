@@ -84,7 +84,9 @@ def why_unavailable() -> str | None:
     """Return why no job can run here, or None if one can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [name for name in ("ip", "tc", "iptables-legacy", "tcpdump", "swanctl") if shutil.which(name) is None]
+    missing = [
+        name for name in ("ip", "tc", "iptables-legacy", "tcpdump", "swanctl") if shutil.which(name) is None
+    ]
     if not Path("/usr/lib/ipsec/charon").exists():
         missing.append("charon")
     if missing:
