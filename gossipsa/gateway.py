@@ -47,6 +47,7 @@ from gossipsa.swim.outputs import Outputs
 from gossipsa.swim.swim import Swim
 from gossipsa.takeover import messages as takeover
 from gossipsa.takeover.announcer import Announcer
+from gossipsa.takeover.conflict import Conflicts, Rival
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.wire.codec import MessageDecodeError, encode
@@ -120,6 +121,14 @@ class Gateway:
         self._rekeys = PacedRekeys(
             settings=settings.takeover, replicator=self._replicator, outbox=self._outbox
         )
+        self._conflicts = Conflicts(
+            me=self._me,
+            replicator=self._replicator,
+            coordinator=self._coordinator,
+            announcer=self._announcer,
+            rekeys=self._rekeys,
+            outbox=self._outbox,
+        )
         self._recall: Recall | None = None
         self._recalled: dict[ClientId, ClientRecord] = {}
         self._ike_daemon_seen = False
@@ -150,6 +159,7 @@ class Gateway:
             self._replicator.next_deadline_ns(),
             self._announcer.next_deadline_ns(),
             None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
+            self._conflicts.next_deadline_ns(),
             self._recall.next_deadline_ns(),
             self._placement_due_ns,
             min((due_ns for _, due_ns in self._raising.values()), default=None),
@@ -204,11 +214,11 @@ class Gateway:
             case inputs.Started():
                 self._start(now_ns)
             case inputs.ClientChanged(client=client, state=state):
-                self._client_changed(client, state)
+                self._client_changed(client, state, now_ns)
             case inputs.ClientDeleted(client=client):
                 self._client_deleted(client)
             case inputs.CountersRead(counters=counters):
-                self._counters_read(counters)
+                self._counters_read(counters, now_ns)
             case inputs.IkeReceived(source=source, data=data):
                 self._coordinator.ike_received(source, data, now_ns=now_ns)
             case inputs.IkeProbeAnswered(gateway=gateway):
@@ -220,11 +230,13 @@ class Gateway:
                 if client in self._replicator:
                     self._rekeys.schedule(client, now_ns=now_ns)
             case inputs.ClientRemoved(client=client, epoch=epoch):
+                self._conflicts.removed(client)
                 self._coordinator.removed(client, epoch, now_ns=now_ns)
             case inputs.ClientRestored(client=client):
                 self._outbox.report("client-restored", client=client)
             case inputs.ClientFailed(client=client, epoch=epoch, reason=reason):
                 self._outbox.report("client-failed", client=client, detail=reason)
+                self._conflicts.removed(client)
                 self._coordinator.failed(client, epoch, now_ns=now_ns)
             case inputs.ClientsAdopted():
                 self._clients_adopted(event)
@@ -251,6 +263,7 @@ class Gateway:
         if not self._coordinator.is_busy:
             # Clients in silence go before clients that are served.
             self._rekeys.tick(now_ns=now_ns)
+        self._conflicts.tick(now_ns=now_ns)
         self._check_raised(now_ns)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
@@ -295,6 +308,10 @@ class Gateway:
             case replication.DropRecords(versions=versions):
                 self._hear_drop(sender, versions, now_ns)
             case takeover.Claim():
+                for claim in message.claims:
+                    claimed = self._replicator.get(claim.client)
+                    if claimed is not None:
+                        self._conflicts.hear_claim(claimed, Rival(sender.gateway, claim.epoch), now_ns=now_ns)
                 self._coordinator.hear_claim(sender, message, now_ns=now_ns)
             case takeover.AnswerClaims():
                 self._coordinator.hear_answers(sender, message, now_ns=now_ns)
@@ -370,11 +387,11 @@ class Gateway:
 
     # Our own clients
 
-    def _client_changed(self, client: ClientId, state: ClientState) -> None:
+    def _client_changed(self, client: ClientId, state: ClientState, now_ns: int) -> None:
         owned = self._replicator.get(client)
         if owned is None:
-            if client in self._store:
-                # Put into our IKE daemon by a takeover that the client has not answered.
+            if client in self._store or self._conflicts.is_leaving(client):
+                # Put into our IKE daemon by a takeover that the client has not answered, or not yet gone.
                 return
             owned = self._replicator.create(client, state)
             self._outbox.report("client-connected", client=client)
@@ -386,6 +403,8 @@ class Gateway:
         if self._replicator.change(client, state) is None:
             return
         self._by_inbound_spi = None
+        if _has_spoken(before.state, state):
+            self._conflicts.hear(client, now_ns=now_ns)
         known = {key.outbound_spi for key in before.keys}
         fresh = tuple(key.outbound_spi for key in owned.record.keys if key.outbound_spi not in known)
         self._fence(owned, fresh)
@@ -409,7 +428,7 @@ class Gateway:
             self._outbox.report("client-gone", client=client)
             self._outbox.do(RouteClient(client=client, state=record.state, present=False))
 
-    def _counters_read(self, counters: tuple[SaCounters, ...]) -> None:
+    def _counters_read(self, counters: tuple[SaCounters, ...], now_ns: int) -> None:
         if self._by_inbound_spi is None:
             # Inbound SPIs are chosen on the gateway's side and unique here; outbound ones may repeat.
             self._by_inbound_spi = {
@@ -423,7 +442,10 @@ class Gateway:
             if client is not None:
                 by_client.setdefault(client, []).append(entry)
         for client, entries in by_client.items():
+            before = self._replicator.received(client)
             self._replicator.update_counters(client, tuple(entries))
+            if self._replicator.received(client) > before:
+                self._conflicts.hear(client, now_ns=now_ns)
 
     def _ike_daemon_started(self, *, resumed: bool) -> None:
         first, self._ike_daemon_seen = not self._ike_daemon_seen, True
@@ -499,7 +521,7 @@ class Gateway:
     # Records of others
 
     def _hear_put(self, sender: Holder, message: replication.PutRecords, now_ns: int) -> None:
-        kept = []
+        kept, stale = [], []
         for copy in message.copies:
             record = copy.record
             if record.owner != sender.gateway or record.epoch.boot != sender.boot:
@@ -510,10 +532,12 @@ class Gateway:
                 if record.epoch < owned.record.epoch:
                     self._announcer.tell(sender.gateway, record.client)
                     continue
-                self._yield(owned, now_ns)
+                if not self._conflicts.meet(owned, Rival(sender.gateway, record.epoch), now_ns=now_ns):
+                    continue
             newer = self._store.put(copy)
             if newer is not None and newer.epoch > record.epoch:
                 self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
+                stale.append(takeover.Ownership(client=record.client, owner=newer.owner, epoch=newer.epoch))
                 continue
             self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
             kept.append(
@@ -521,6 +545,8 @@ class Gateway:
             )
         if kept:
             self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=tuple(kept)))
+        if stale:
+            self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
 
     def _hear_drop(
         self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int
@@ -535,28 +561,25 @@ class Gateway:
                 self._store.drop(version.client, version.epoch)
         self._outbox.send(sender.gateway, replication.AcknowledgeDrops(versions=versions))
 
-    def _yield(self, owned: OwnedRecord, now_ns: int) -> None:
-        """A higher epoch owns a client of ours (rule R5): SAs go first, and no DELETE is sent."""
-        record = owned.record
-        self._outbox.report("client-yielded", client=record.client)
-        self._by_inbound_spi = None
-        if self._coordinator.superseded(record.client, None, now_ns=now_ns):
-            return
-        self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
-        self._replicator.disown(record.client)
-
     def _hear_announcement(self, sender: Holder, message: takeover.AnnounceOwnership, now_ns: int) -> None:
         obeyed = []
         for ownership in message.ownerships:
-            if ownership.owner != sender.gateway:
-                self._outbox.report("record-refused", gateway=sender.gateway, client=ownership.client)
-                continue
             owned = self._replicator.get(ownership.client)
+            if ownership.owner == self._me.gateway:
+                # A replica knows what an earlier boot of ours owned.
+                if owned is not None and owned.record.epoch < ownership.epoch:
+                    self._conflicts.overtake(owned, Rival(ownership.owner, ownership.epoch), now_ns=now_ns)
+                continue
             if owned is not None:
+                # A replica may tell of it before the owner does.
                 if owned.record.epoch > ownership.epoch:
-                    self._announcer.tell(sender.gateway, ownership.client)
+                    self._announcer.tell(ownership.owner, ownership.client)
                     continue
-                self._yield(owned, now_ns)
+                rival = Rival(ownership.owner, ownership.epoch)
+                if not self._conflicts.meet(owned, rival, now_ns=now_ns):
+                    continue
+            if ownership.owner != sender.gateway:
+                continue
             record = self._store.get(ownership.client)
             if record is not None and record.epoch < ownership.epoch:
                 self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)
@@ -624,7 +647,7 @@ class Gateway:
             if name in self._keyring:
                 self._outbox.send(name, replication.ReleaseRecords(versions=tuple(versions)))
         self._by_inbound_spi = None
-        self._counters_read(event.counters)
+        self._counters_read(event.counters, self._now_ns)
 
     # The end of every run
 
@@ -634,6 +657,9 @@ class Gateway:
         self._coordinator.finish(now_ns=now_ns)
         for client in self._coordinator.take_moved():
             self._announcer.tell_former(client)
+            self._conflicts.hear(client, now_ns=now_ns)
+            self._by_inbound_spi = None
+        if self._conflicts.take_yielded():
             self._by_inbound_spi = None
         for to, record_message in self._replicator.flush(now_ns=now_ns):
             self._outbox.send(to, record_message)
@@ -674,3 +700,11 @@ class Gateway:
             ike_spis=str(record.state.ike_sa.spis),
             inbound_spis=tuple(f"{child.inbound_spi:08x}" for child in record.state.children),
         )
+
+
+def _has_spoken(before: ClientState, after: ClientState) -> bool:
+    """True if only a message of the client can have led from one state to the other."""
+    return (
+        before.ike_sa.spis != after.ike_sa.spis
+        or before.ike_sa.message_id_responder < after.ike_sa.message_id_responder
+    )

@@ -29,6 +29,9 @@ class MeshView:
         member = self._swim.member(name)
         return member is not None and member.state.live
 
+    def live(self) -> tuple[GatewayName, ...]:
+        return tuple(member.name for member in self._swim.members.values() if member.state.live)
+
     def round_trip_ns(self, name: GatewayName) -> int:
         member = self._swim.member(name)
         return ROUND_TRIP_UNKNOWN_NS if member is None or member.rtt_ns is None else member.rtt_ns

@@ -126,6 +126,7 @@ class Replicator:
         for name in former:
             if name != self._me.gateway:
                 owned.former[name] = None
+        self._stop_waiting(record.client)
         self._owned[record.client] = owned
         for holder in self._replicas:
             owned.copies[holder] = _Copy()
@@ -163,8 +164,7 @@ class Replicator:
             return None
         for key in key_ids(owned.record):
             self._ledger.burn(key)
-        for waiting in (*self._dirty.values(), *self._under_way.values()):
-            waiting.pop(client, None)
+        self._stop_waiting(client)
         self._counters.pop(client, None)
         for holder in owned.copies:
             self._drop_at(holder.gateway, owned.record)
@@ -197,6 +197,11 @@ class Replicator:
             if record.counters != owned.record.counters:
                 owned.record = record
                 self._counters[client] = None
+
+    def received(self, client: ClientId) -> int:
+        """Sum of the highest numbers received on an owned client's SAs: grows while the client sends."""
+        owned = self._owned.get(client)
+        return sum(entry.received for entry in owned.record.counters) if owned is not None else 0
 
     def hear_acknowledgement(self, sender: Holder, message: AcknowledgeRecords) -> list[ClientId]:
         """Returns the clients of which `sender` has the latest version now."""
@@ -264,6 +269,10 @@ class Replicator:
                 self._ledger.create((record.client, child.outbound_spi, self._me))
             keys.append(key)
         return msgspec.structs.replace(record, keys=tuple(keys))
+
+    def _stop_waiting(self, client: ClientId) -> None:
+        for waiting in (*self._dirty.values(), *self._under_way.values()):
+            waiting.pop(client, None)
 
     def _bump(self, owned: OwnedRecord, record: ClientRecord) -> None:
         owned.record = msgspec.structs.replace(record, sequence=owned.record.sequence + 1)

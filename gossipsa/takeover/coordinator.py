@@ -386,10 +386,15 @@ class Coordinator:
         record = self._store.get(attempt.client)
         if record is None:
             self._forget(attempt)
+        elif self._is_owner_well(attempt):
+            self._fire(attempt, Event.OWNER_ALIVE, now_ns)
         elif event is Event.CLAIM_DEFERRED:
             self._timers.set(attempt.client, now_ns + self._settings.claim_retry_ns)
         else:
             self._timers.set(attempt.client, now_ns + self._turn_ns(record))
+
+    def _is_owner_well(self, attempt: _Attempt) -> bool:
+        return not attempt.released and self._peers.is_alive(attempt.owner)
 
     def _turn_ns(self, record: ClientRecord) -> int:
         """Nearer replicas that live go first (rule R4)."""
@@ -414,11 +419,7 @@ class Coordinator:
             self._fire(attempt, Event.FAILED, now_ns)
             return
         attempt.ranges = ranges
-        attempt.asked = {
-            holder.gateway: None
-            for holder in record.replicas
-            if holder.gateway != self._me.gateway and self._peers.is_live(holder.gateway)
-        }
+        attempt.asked = self._whom_to_ask(attempt, record)
         if not attempt.asked:
             self._fire(attempt, Event.CLAIM_WON, now_ns)
             return
@@ -434,6 +435,14 @@ class Coordinator:
             self._claims.setdefault((name, attempt.owner), []).append(claim)
             longest_ns = max(longest_ns, self._peers.round_trip_ns(name))
         self._timers.set(attempt.client, now_ns + 2 * longest_ns + self._settings.claim_wait_ns)
+
+    def _whom_to_ask(self, attempt: _Attempt, record: ClientRecord) -> dict[GatewayName, None]:
+        """The other holders that are live; all that are, once the record may have been overtaken."""
+        if attempt.released or attempt.held_until_ns is not None:
+            names = self._peers.live()
+        else:
+            names = tuple(holder.gateway for holder in record.replicas if self._peers.is_live(holder.gateway))
+        return {name: None for name in names if name != self._me.gateway}
 
     def _free_ranges(self, record: ClientRecord) -> dict[int, NumberRange] | None:
         """Numbers for every key, in our lanes, above all that anybody sent; None if a key has none."""

@@ -16,6 +16,9 @@ class Peers(Protocol):
     def is_live(self, name: GatewayName) -> bool:
         """Not known to have failed or left: alive or suspected."""
 
+    def live(self) -> tuple[GatewayName, ...]:
+        """All that are live."""
+
     def round_trip_ns(self, name: GatewayName) -> int:
         """Smoothed, or a default for a gateway that was never measured."""
 

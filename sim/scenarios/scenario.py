@@ -115,7 +115,7 @@ def run(
     except (
         Exception
     ):  # The core must take whatever comes: an exception out of it is a finding like any other.
-        violation = Violation("NothingRaises", cluster.clock.now_ns, traceback.format_exc())
+        violation = Violation("NothingRaises", cluster.clock.now_ns, traceback.format_exc(limit=-3))
     return Outcome(
         scenario=scenario.name,
         seed=seed,

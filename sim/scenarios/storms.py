@@ -91,7 +91,7 @@ def _storm(stage: Stage) -> None:
 def _busy_kill(stage: Stage) -> None:
     """Clients so busy that a taker's lanes last about two seconds, while it cannot rekey: IKE does not pass.
 
-    It must raise its numbers in time, or its kernel must stop at the limit if gossipsa is dead. Then it dies as
+    It must raise its numbers in time, or its kernel stop at the limit if gossipsa is dead. Then it dies as
     well, and another goes on under the same keys.
     """
     cluster, faults = stage.cluster, stage.faults
