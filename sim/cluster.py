@@ -185,7 +185,9 @@ class Cluster:
             for entry in status.clients:
                 address = entry.remote.rsplit(":", 1)[0]
                 client = self._by_client_address.get(IPv4Address(address))
-                if client is not None:
+                known = found[client.name].get(gateway) if client is not None else None
+                # A client that was lost and found again has two records for a while.
+                if client is not None and (known is None or known.role != "owner"):
                     found[client.name][gateway] = entry
         return found
 
@@ -195,9 +197,10 @@ class Cluster:
             self.network.passes(host.name, client.name, traffic) for traffic in (Traffic.IKE, Traffic.ESP)
         )
 
-    def owners(self, client: str) -> list[str]:
-        """Gateways that say that they own the client."""
-        return [gateway for gateway, entry in self.holders()[client].items() if entry.role == "owner"]
+    @staticmethod
+    def serves(host: Host, client: Client) -> bool:
+        """True if packets for the client leave the gateway."""
+        return host.is_up and host.kernel.serves(client.endpoint.address, client.virtual_address)
 
     # HostWorld
 

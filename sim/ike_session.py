@@ -31,6 +31,7 @@ from sim.virtual_clock import MILLISECOND_NS, Scheduled, VirtualClock
 _RETRANSMISSION_NS = 1_000 * MILLISECOND_NS
 _RETRANSMISSION_FACTOR = 1.8
 _SENDINGS_MAX = 7
+_STUCK_SENDINGS = 4
 
 _MOVING = frozenset(
     {
@@ -122,6 +123,11 @@ class IkeSession:
         self._closed = False
         self.rekeying_since_ns: int | None = None
         """Since when a CREATE_CHILD_SA of ours is under way."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """True if a request of ours goes unanswered: neither side can rekey until it is given up."""
+        return self._under_way is not None and self._under_way.sendings >= _STUCK_SENDINGS
 
     # What this side wants.
 

@@ -20,7 +20,7 @@ from gossipsa.ipsec.lanes import NumberRange
 from gossipsa.ipsec.security_association import ClientState, IkeSpis
 from gossipsa.outbox import Outbox
 from gossipsa.replication.lane_ledger import LaneLedger
-from gossipsa.replication.messages import CLIENTS_A_MESSAGE_MAX, RecordVersion
+from gossipsa.replication.messages import CLIENTS_A_MESSAGE_MAX, RecordVersion, ReturnRecords
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
@@ -368,7 +368,7 @@ class Coordinator:
             case State.REDIRECTING:
                 self._send_redirect(attempt, now_ns)
             case State.YIELDED:
-                self._fire(attempt, Event.RETRY_DUE, now_ns)
+                self._retry(attempt, now_ns)
             case State.HELD:
                 if attempt.held_until_ns is not None and now_ns >= attempt.held_until_ns:
                     self._outbox.report("client-given-up", client=attempt.client, gateway=attempt.owner)
@@ -377,7 +377,7 @@ class Coordinator:
                         self._store.drop(record.client, record.epoch)
                     self._forget(attempt)
                 else:
-                    self._fire(attempt, Event.RETRY_DUE, now_ns)
+                    self._retry(attempt, now_ns)
             case _:
                 raise AssertionError(f"no deadline belongs to {attempt.state}")
 
@@ -386,15 +386,32 @@ class Coordinator:
         record = self._store.get(attempt.client)
         if record is None:
             self._forget(attempt)
-        elif self._is_owner_well(attempt):
-            self._fire(attempt, Event.OWNER_ALIVE, now_ns)
+        elif self._leave_to_owner(attempt, now_ns):
+            pass
         elif event is Event.CLAIM_DEFERRED:
             self._timers.set(attempt.client, now_ns + self._settings.claim_retry_ns)
         else:
             self._timers.set(attempt.client, now_ns + self._turn_ns(record))
 
-    def _is_owner_well(self, attempt: _Attempt) -> bool:
-        return not attempt.released and self._peers.is_alive(attempt.owner)
+    def _retry(self, attempt: _Attempt, now_ns: int) -> None:
+        if not self._leave_to_owner(attempt, now_ns):
+            self._fire(attempt, Event.RETRY_DUE, now_ns)
+
+    def _leave_to_owner(self, attempt: _Attempt, now_ns: int) -> bool:
+        """True if the owner is alive after all, and has not given the client up.
+
+        If it was restarted meanwhile it may not know of the client, and is asked.
+        """
+        record = self._store.get(attempt.client)
+        if attempt.released or record is None or not self._peers.is_alive(attempt.owner):
+            return False
+        owner = self._peers.holder(attempt.owner)
+        if owner is not None and owner.boot == record.epoch.boot:
+            self._fire(attempt, Event.OWNER_ALIVE, now_ns)
+        else:
+            self._outbox.send(attempt.owner, ReturnRecords(records=(record,), last=True))
+            self._timers.set(attempt.client, now_ns + self._settings.hold_retry_ns)
+        return True
 
     def _turn_ns(self, record: ClientRecord) -> int:
         """Nearer replicas that live go first (rule R4)."""
@@ -437,8 +454,8 @@ class Coordinator:
         self._timers.set(attempt.client, now_ns + 2 * longest_ns + self._settings.claim_wait_ns)
 
     def _whom_to_ask(self, attempt: _Attempt, record: ClientRecord) -> dict[GatewayName, None]:
-        """The other holders that are live; all that are, once the record may have been overtaken."""
-        if attempt.released or attempt.held_until_ns is not None:
+        """The other holders that are live; all gateways that are, once the record may have been overtaken."""
+        if _may_be_overtaken(attempt):
             names = self._peers.live()
         else:
             names = tuple(holder.gateway for holder in record.replicas if self._peers.is_live(holder.gateway))
@@ -533,6 +550,8 @@ class Coordinator:
             record, owner=self._me.gateway, epoch=attempt.epoch, sequence=1, state=state
         ).with_ceilings({spi: numbers.last for spi, numbers in attempt.ranges.items()})
         former = (record.owner, *(holder.gateway for holder in record.replicas))
+        if _may_be_overtaken(attempt):
+            former += self._peers.live()
         owned = self._replicator.own(taken, former=former)
         owned.in_use = dict(attempt.ranges)
         self._moved.append(attempt.client)
@@ -659,6 +678,11 @@ class Coordinator:
             self._by_spis.pop(attempt.spis, None)
         attempt.spis = state.ike_sa.spis
         self._by_spis[attempt.spis] = attempt.client
+
+
+def _may_be_overtaken(attempt: _Attempt) -> bool:
+    """True if the attempt is so old that others may hold the record in versions that were never seen here."""
+    return attempt.released or attempt.held_until_ns is not None
 
 
 def with_local(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gossipsa.status import ClientStatus
-from sim.client import Client
 from sim.cluster import Cluster
 from sim.observations import Observation
 from sim.virtual_clock import SECOND_NS
@@ -33,18 +31,6 @@ class Patience:
     """Until there is one owner, and no superfluous copy."""
     may_lose_clients: bool = False
     """True if owner and replicas may die faster than records are copied: nobody is left for a client then."""
-
-
-def is_in_step(client: Client, record: ClientStatus) -> bool:
-    """True if client and record agree on the IKE_SA, and know each other's newest CHILD_SA."""
-    state = client.session.state
-    known = [f"{child.outbound_spi:08x}" for child in state.children]
-    return (
-        record.ike_spis == str(state.ike_sa.spis)
-        and bool(record.inbound_spis)
-        and record.inbound_spis[-1] in known
-        and known[-1] in record.inbound_spis
-    )
 
 
 class Checker:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gossipsa.status import ClientStatus
-from sim.checkers.checker import Checker, Patience, is_in_step
-from sim.client import Client
+from sim.checkers.checker import Checker, Patience
+from sim.checkers.servability import able_gateways
 from sim.cluster import Cluster
 from sim.virtual_clock import SECOND_NS
 
@@ -31,7 +31,7 @@ class ClientsAreServed(Checker):
                 continue
             if holders is None:
                 holders = self.cluster.holders()
-            able = self._able(client, holders[client.name])
+            able = able_gateways(self.cluster, client, holders[client.name])
             if not able:
                 self._servable_since_ns.pop(client.name, None)
                 continue
@@ -43,22 +43,3 @@ class ClientsAreServed(Checker):
                 f"{client.name} is not served for {(self.now_ns - served_ns) / SECOND_NS:.1f} s, though "
                 f"{', '.join(able)} could"
             )
-
-    def _able(self, client: Client, holders: dict[str, ClientStatus]) -> list[str]:
-        """Gateways that could serve the client: its own alone, if that has its SAs."""
-        own = self.cluster.gateway_of(client)
-        if (
-            own.is_up
-            and not own.is_paused
-            and own.kernel.serves(client.endpoint.address, client.virtual_address)
-        ):
-            sas = {sa.id.spi for sa in own.kernel.outbound_sas(client.endpoint.address)}
-            in_step = sas.issuperset(child.inbound_spi for child in client.session.state.children[-1:])
-            return [own.name] if in_step and self.cluster.reaches(own, client) else []
-        return [
-            name
-            for name, record in holders.items()
-            if is_in_step(client, record)
-            and self.cluster.hosts[name].ike_daemon is not None
-            and self.cluster.reaches(self.cluster.hosts[name], client)
-        ]

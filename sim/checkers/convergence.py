@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sim.checkers.checker import Checker, Patience, is_in_step
+from sim.checkers.checker import Checker, Patience
+from sim.checkers.servability import able_gateways
 from sim.cluster import Cluster
 from sim.virtual_clock import SECOND_NS
 
@@ -41,8 +42,8 @@ class Convergence(Checker):
         for client in self.cluster.clients.values():
             owners = [name for name, entry in holders[client.name].items() if entry.role == "owner"]
             gateway = self.cluster.gateway_of(client).name
-            in_step = any(is_in_step(client, record) for record in holders[client.name].values())
-            if self.patience.may_lose_clients and not in_step:
+            able = able_gateways(self.cluster, client, holders[client.name])
+            if self.patience.may_lose_clients and not able:
                 continue
             if owners != [gateway]:
                 raise self.violated(f"{client.name} talks to {gateway}; its owner is {owners or 'nobody'}")

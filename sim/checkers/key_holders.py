@@ -17,6 +17,10 @@ class KeyHoldersAreFew(Checker):
 
     def _check(self) -> None:
         holders_max = self.cluster.settings.replication.replicas + 1
-        for client, holders in self.cluster.holders().items():
-            if len(holders) > holders_max:
-                raise self.violated(f"{', '.join(holders)} hold the record of {client}")
+        holders: dict[str, list[str]] = {}
+        for gateway, status in self.cluster.statuses().items():
+            for entry in status.clients:
+                holders.setdefault(entry.client, []).append(gateway)
+        for client, gateways in holders.items():
+            if len(gateways) > holders_max:
+                raise self.violated(f"{', '.join(gateways)} hold the record of {client[:8]}")

@@ -13,7 +13,8 @@ _AFTERMATH_NS = 20 * SECOND_NS
 
 
 class BystandersStay(Checker):
-    """A client leaves only a gateway whose IKE daemon could not answer another gateway shortly before.
+    """A client leaves only a gateway whose IKE daemon could not answer another gateway shortly before, or
+    whose kernel has nothing left of the client.
 
     So nobody moves when gossipsa alone dies or stalls, nor when only the mesh's port is filtered, nor twice
     after one death.
@@ -32,6 +33,9 @@ class BystandersStay(Checker):
         if not isinstance(observation, ClientMoved):
             return
         source = observation.source
+        client = self.cluster.clients[observation.client]
+        if not self.cluster.serves(self.cluster.hosts[source], client):
+            return
         silent_ns = self.now_ns if self._is_silent(source) else self._silent_ns.get(source)
         if silent_ns is None or self.now_ns - silent_ns > _AFTERMATH_NS:
             raise self.violated(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from sim.checkers.checker import Checker
+from sim.client import Client
+from sim.host import Host
 
 
 class SingleOwner(Checker):
@@ -24,7 +26,13 @@ class SingleOwner(Checker):
             serving = [
                 host.name
                 for host in self.cluster.hosts.values()
-                if host.is_up and host.kernel.serves(client.endpoint.address, client.virtual_address)
+                if self.cluster.serves(host, client) and not self._is_forgotten(host, client)
             ]
             if len(serving) > 1:
                 raise self.violated(f"{' and '.join(serving)} can send to {client.name}")
+
+    def _is_forgotten(self, host: Host, client: Client) -> bool:
+        """True if gossipsa was restarted before it could hear that the client moved."""
+        return self.patience.may_lose_clients and any(
+            known.name == client.name and known.told is None for known in host.ike_daemon or ()
+        )
