@@ -395,6 +395,7 @@ class Gateway:
                 return
             owned = self._replicator.create(client, state)
             self._outbox.report("client-connected", client=client)
+            self._forget_predecessors(owned.record, now_ns)
             self._by_inbound_spi = None
             self._fence(owned, tuple(key.outbound_spi for key in owned.record.keys))
             self._outbox.do(RouteClient(client=client, state=state, present=True))
@@ -412,6 +413,16 @@ class Gateway:
             self._outbox.report("client-rekeyed", client=client)
         if before.virtual_addresses != owned.record.virtual_addresses:
             self._outbox.do(RouteClient(client=client, state=state, present=True))
+
+    def _forget_predecessors(self, record: ClientRecord, now_ns: int) -> None:
+        """The client connected anew: what it was before is nobody's to take over."""
+        for old in self._store.predecessors(record):
+            if old.owner != record.owner and self._mesh.is_alive(old.owner):
+                # Its owner is asked by the client itself, or notices its silence.
+                continue
+            self._outbox.report("client-replaced", client=old.client, gateway=old.owner)
+            self._coordinator.superseded(old.client, None, now_ns=now_ns)
+            self._store.drop(old.client, old.epoch)
 
     def _fence(self, owned: OwnedRecord, outbound_spis: tuple[int, ...]) -> None:
         if outbound_spis:
@@ -540,6 +551,7 @@ class Gateway:
                 stale.append(takeover.Ownership(client=record.client, owner=newer.owner, epoch=newer.epoch))
                 continue
             self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
+            self._forget_predecessors(record, now_ns)
             kept.append(
                 replication.RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
             )

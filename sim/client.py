@@ -71,6 +71,11 @@ class Client:
         """Address of the gateway that it talks to."""
         return self.session.state.ike_sa.remote.address
 
+    def leave(self) -> None:
+        """Forgets everything, as a stock client does that begins anew. Nobody is told."""
+        self.is_dismissed = True
+        self.session.close()
+
     def receive_ike(self, data: bytes, source: Endpoint) -> None:
         """An IKE message arrived."""
         try:

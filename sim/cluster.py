@@ -21,7 +21,7 @@ from sim.client import Client
 from sim.driver import Driver
 from sim.host import Host
 from sim.network import Network, Traffic, Weather
-from sim.observations import ClientDismissed, ClientMoved, EspDelivered, Observation
+from sim.observations import ClientConnected, ClientDismissed, ClientMoved, EspDelivered, Observation
 from sim.process import Core, Process
 from sim.random_streams import RandomStreams
 from sim.trace import Trace
@@ -118,6 +118,7 @@ class Cluster:
             name: KeyPair.from_private(self.streams.stream(name, "mesh key").randbytes(PRIVATE_KEY_BYTES))
             for name in self.hosts
         }
+        self.connections = 0
         self.started_at: dict[str, str] = {}
         """The gateway that each client connected to."""
 
@@ -142,8 +143,10 @@ class Cluster:
         self.clock.run_until(self.clock.now_ns + duration_ns)
 
     def connect(self, name: str, number: int, gateway: Host) -> Client:
-        """A client connects to a gateway that is up."""
+        """A client connects to a gateway that is up; perhaps again, and with the same virtual address."""
         assert gateway.ike_daemon is not None
+        if name in self.clients:
+            self.clients[name].leave()
         endpoint = Endpoint(IPv4Address("198.51.100.0") + number, IKE_PORT)
         virtual_address = IPv4Address("10.200.0.0") + number
         state = gateway.ike_daemon.connect(
@@ -152,11 +155,13 @@ class Cluster:
             remote=endpoint,
             virtual_address=virtual_address,
         )
-        random = self.streams.stream(name, "client")
+        self.connections += 1
+        random = self.streams.stream(name, "client", self.connections)
         client = self._make_client(name, state, world=self, clock=self.clock, random=random)
         self.clients[name] = client
         self.started_at[name] = gateway.name
         self._by_client_address[endpoint.address] = client
+        self.observe(ClientConnected(client=name, gateway=gateway.name))
         self._generate_traffic(client)
         return client
 
@@ -348,11 +353,13 @@ class Cluster:
         return connect
 
     def _generate_traffic(self, client: Client) -> None:
-        random = self.streams.stream(client.name, "traffic")
+        random = self.streams.stream(client.name, "traffic", self.connections)
         interval_ns = self.settings.packet_interval_ns
         serial = 0
 
         def to_client() -> None:
+            if client.is_dismissed:
+                return
             for host in self.hosts.values():
                 host.send_inner(client.name, client.virtual_address)
 

@@ -86,6 +86,13 @@ class Faults:
         for host in self._cluster.hosts.values():
             host.burst(client, known.endpoint.address, known.virtual_address, packets)
 
+    def reconnect(self, client: str, gateway: str) -> None:
+        """The client gives up what it had and connects to a gateway that is up, from nothing."""
+        host = self._host(gateway)
+        if host.is_up and not host.is_paused and host.ike_daemon is not None:
+            self._tell("reconnected", f"{client} {gateway}")
+            self._cluster.connect(client, int(client[1:]), host)
+
     # The network.
 
     def partition(self, *groups: Iterable[str]) -> list[Cut]:

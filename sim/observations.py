@@ -54,6 +54,14 @@ class IkeSealed(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnected(Observation):
+    """A client made an IKE_SA with a gateway, from nothing."""
+
+    client: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientMoved(Observation):
     """A client obeyed a redirect."""
 

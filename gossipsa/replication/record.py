@@ -48,6 +48,15 @@ class ClientRecord(Value, frozen=True):
     def virtual_addresses(self) -> tuple[IpAddress, ...]:
         return self.state.ike_sa.virtual_addresses
 
+    def is_same_peer(self, other: ClientRecord) -> bool:
+        """True if both are of one client by its identities and virtual addresses."""
+        one, two = self.state.ike_sa, other.state.ike_sa
+        return (one.remote_identity, one.remote_eap_identity, one.virtual_addresses) == (
+            two.remote_identity,
+            two.remote_eap_identity,
+            two.virtual_addresses,
+        )
+
     def ceiling_of(self, outbound_spi: int) -> int:
         """The ceiling of a key; 0 for one that is not in the record."""
         return next((key.ceiling for key in self.keys if key.outbound_spi == outbound_spi), 0)

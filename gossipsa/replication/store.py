@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from gossipsa.identifiers import ClientId, Epoch, GatewayName
+from gossipsa.identifiers import ClientId, Epoch, GatewayName, IpAddress
 from gossipsa.replication.lane_ledger import KeyId, LaneLedger
 from gossipsa.replication.messages import CounterUpdate, RecordCopy
 from gossipsa.replication.record import ClientRecord
@@ -24,6 +24,7 @@ class RecordStore:
         self._ledger = ledger
         self._records: dict[ClientId, ClientRecord] = {}
         self._of_owner: dict[GatewayName, dict[ClientId, None]] = {}
+        self._of_address: dict[IpAddress, dict[ClientId, None]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -43,6 +44,14 @@ class RecordStore:
 
     def of_owner(self, owner: GatewayName) -> tuple[ClientRecord, ...]:
         return tuple(self._records[client] for client in self._of_owner.get(owner, ()))
+
+    def predecessors(self, record: ClientRecord) -> tuple[ClientRecord, ...]:
+        """Other records of the same client: it connected anew, with the same identity and virtual address."""
+        found: dict[ClientId, None] = {}
+        for address in record.virtual_addresses:
+            found.update(self._of_address.get(address, {}))
+        others = (self._records[client] for client in found if client != record.client)
+        return tuple(other for other in others if other.is_same_peer(record))
 
     def put(self, copy: RecordCopy) -> ClientRecord | None:
         """Keeps a copy if it is newer.
@@ -110,6 +119,8 @@ class RecordStore:
     def _link(self, record: ClientRecord) -> None:
         self._records[record.client] = record
         self._of_owner.setdefault(record.owner, {})[record.client] = None
+        for address in record.virtual_addresses:
+            self._of_address.setdefault(address, {})[record.client] = None
 
     def _unlink(self, record: ClientRecord) -> None:
         del self._records[record.client]
@@ -117,3 +128,8 @@ class RecordStore:
         del mine[record.client]
         if not mine:
             del self._of_owner[record.owner]
+        for address in record.virtual_addresses:
+            sharing = self._of_address[address]
+            sharing.pop(record.client, None)
+            if not sharing:
+                del self._of_address[address]

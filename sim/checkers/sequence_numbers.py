@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from sim.checkers.checker import Checker, Patience
 from sim.cluster import Cluster
-from sim.observations import ClientMoved, EspDelivered, EspSent, IkeSealed, Observation
+from sim.observations import ClientConnected, ClientMoved, EspDelivered, EspSent, IkeSealed, Observation
 
 
 class _NumbersUsed:
@@ -76,7 +76,9 @@ class NoSendingBeforeAnswer(Checker):
         self._answered: dict[str, set[str]] = {}
 
     def observe(self, observation: Observation) -> None:
-        if isinstance(observation, ClientMoved):
+        if isinstance(observation, ClientConnected):
+            self._known(observation.client, observation.gateway).add(observation.gateway)
+        elif isinstance(observation, ClientMoved):
             self._known(observation.client, observation.source).add(observation.destination)
         elif isinstance(observation, EspSent):
             client = self.cluster.clients[observation.client]

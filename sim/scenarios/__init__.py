@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sim.scenarios.daemons import GOSSIPSA_KILLED, GOSSIPSA_STALLED, IKE_DAEMON_KILLED, MESH_FILTERED
-from sim.scenarios.kills import KILL, LOSSY_KILL, ROLLING_RESTART, SECOND_FAILOVER
+from sim.scenarios.kills import KILL, LOSSY_KILL, RECONNECT, ROLLING_RESTART, SECOND_FAILOVER
 from sim.scenarios.partitions import CUT_OFF, ONE_WAY, PARTITION_AND_HEAL, STALLED_HOST, TORN
 from sim.scenarios.scenario import Scenario
 from sim.scenarios.storms import BUSY_KILL, STORM
@@ -19,6 +19,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             LOSSY_KILL,
             SECOND_FAILOVER,
             ROLLING_RESTART,
+            RECONNECT,
             BUSY_KILL,
             GOSSIPSA_KILLED,
             GOSSIPSA_STALLED,

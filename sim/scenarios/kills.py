@@ -48,6 +48,31 @@ def _rolling_restart(stage: Stage) -> None:
         stage.after(down_s + 5, partial(stage.faults.restart_host, name))
 
 
+def _reconnect(stage: Stage) -> None:
+    """A host dies, and one of its clients cannot be told: after a while it connects anew, to any gateway.
+
+    Nobody may go on trying to take it over, let alone take it away from where it is now.
+    """
+    victim, *others = stage.gateways()
+    cluster, faults = stage.cluster, stage.faults
+
+    def lost_client() -> str:
+        return min(name for name, gateway in cluster.started_at.items() if gateway == victim)
+
+    def lose() -> None:
+        cuts = faults.partition_one_way(others, [lost_client()])
+        cluster.clock.after(6 * SECOND_NS, lambda: faults.mend(cuts))
+        faults.crash_host(victim)
+
+    def begin_anew() -> None:
+        client = lost_client()
+        faults.reconnect(client, stage.random.choice(others))
+
+    stage.after(1, lose)
+    stage.after(1 + stage.random.uniform(7.0, 12.0), begin_anew)
+    stage.after(40, lambda: faults.restart_host(victim))
+
+
 KILL = Scenario(
     name="kill",
     summary="one host loses power, and comes back empty",
@@ -85,4 +110,12 @@ ROLLING_RESTART = Scenario(
     script=_rolling_restart,
     duration_s=4 * 12 + 14,
     patience=Patience(served_again_ns=3 * SECOND_NS),
+)
+
+RECONNECT = Scenario(
+    name="reconnect",
+    summary="a host dies, and a client that could not be told connects anew",
+    script=_reconnect,
+    duration_s=54,
+    patience=Patience(served_again_ns=6 * SECOND_NS, settled_ns=10 * SECOND_NS),
 )
