@@ -302,9 +302,14 @@ class Gateway:
             case replication.AcknowledgeDrops(versions=versions):
                 self._replicator.hear_drops_acknowledged(sender.gateway, versions)
             case replication.UpdateCounters(updates=updates):
-                for update in updates:
-                    if update.epoch.boot == sender.boot:
-                        self._store.update_counters(update)
+                stale = [
+                    _ownership(newer)
+                    for update in updates
+                    if update.epoch.boot == sender.boot
+                    and (newer := self._store.update_counters(update)) is not None
+                ]
+                if stale:
+                    self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
             case replication.DropRecords(versions=versions):
                 self._hear_drop(sender, versions, now_ns)
             case takeover.Claim():
@@ -545,13 +550,17 @@ class Gateway:
                     continue
                 if not self._conflicts.meet(owned, Rival(sender.gateway, record.epoch), now_ns=now_ns):
                     continue
+            known = self._store.get(record.client)
             newer = self._store.put(copy)
             if newer is not None and newer.epoch > record.epoch:
                 self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
-                stale.append(takeover.Ownership(client=record.client, owner=newer.owner, epoch=newer.epoch))
+                stale.append(_ownership(newer))
                 continue
             self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
             self._forget_predecessors(record, now_ns)
+            if known is not None and known.owner != sender.gateway and self._mesh.is_live(known.owner):
+                # It may not be among those whom the new owner knows to tell.
+                self._outbox.send(known.owner, takeover.AnnounceOwnership(ownerships=(_ownership(record),)))
             kept.append(
                 replication.RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
             )
@@ -712,6 +721,10 @@ class Gateway:
             ike_spis=str(record.state.ike_sa.spis),
             inbound_spis=tuple(f"{child.inbound_spi:08x}" for child in record.state.children),
         )
+
+
+def _ownership(record: ClientRecord) -> takeover.Ownership:
+    return takeover.Ownership(client=record.client, owner=record.owner, epoch=record.epoch)
 
 
 def _has_spoken(before: ClientState, after: ClientState) -> bool:

@@ -104,11 +104,16 @@ class RecordStore:
             self._ledger.burn(key)
         return True
 
-    def update_counters(self, update: CounterUpdate) -> None:
-        """Counters of another epoch, or of an unknown client, are ignored."""
+    def update_counters(self, update: CounterUpdate) -> ClientRecord | None:
+        """Counters of another epoch, or of an unknown client, are ignored.
+
+        Returns:
+            The record known here, if its epoch is higher.
+        """
         record = self._records.get(update.client)
         if record is not None and record.epoch == update.epoch:
             self._records[update.client] = record.with_counters(update.counters)
+        return record if record is not None and record.epoch > update.epoch else None
 
     def raise_ceilings(self, client: ClientId, ceilings: Mapping[int, int]) -> None:
         """Remembers up to which numbers, by outbound SPI, a claimer may send."""
