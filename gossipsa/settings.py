@@ -57,7 +57,7 @@ class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     claim_retry_ns: int = 100 * _MS
     """Before a claim is repeated that was answered with `owner alive`; 10 ms to 10 s."""
     redirect_retransmit_ns: tuple[int, ...] = tuple(
-        ms * _MS for ms in (150, 250, 400, 600, 800, 1_000, 1_500, 2_000, 3_000, 5_000)
+        ms * _MS for ms in (250, 350, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
     )
     """Waits between the sendings of a redirect; its length is the number of sendings, 2 to 32."""
     redirect_sendings_a_message_id: int = 4

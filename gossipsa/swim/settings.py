@@ -47,7 +47,7 @@ class SwimSettings:
 
     suspicion_min_ns: int = 200 * MILLISECOND_NS
     """Time a suspect has to refute, however many confirm the suspicion."""
-    suspicion_max_ns: int = 1_200 * MILLISECOND_NS
+    suspicion_max_ns: int = 1_000 * MILLISECOND_NS
     """Time a suspect has to refute when nobody confirms."""
     confirmations: int = 2
     """Independent confirmations that bring the timeout down to the minimum (Lifeguard's K)."""
