@@ -134,6 +134,7 @@ class Gateway:
         self._ike_daemon_seen = False
         self._placement_due_ns: int | None = None
         self._by_inbound_spi: dict[int, ClientId] | None = None
+        self._by_address: dict[IpAddress, dict[ClientId, None]] | None = None
         self._raising: dict[tuple[ClientId, int], tuple[NumberRange, int]] = {}
         self._watched: tuple[GatewayName, ...] = ()
         self._now_ns = 0
@@ -402,6 +403,7 @@ class Gateway:
             self._outbox.report("client-connected", client=client)
             self._forget_predecessors(owned.record, now_ns)
             self._by_inbound_spi = None
+            self._by_address = None
             self._fence(owned, tuple(key.outbound_spi for key in owned.record.keys))
             self._outbox.do(RouteClient(client=client, state=state, present=True))
             return
@@ -409,6 +411,7 @@ class Gateway:
         if self._replicator.change(client, state) is None:
             return
         self._by_inbound_spi = None
+        self._by_address = None
         if _has_spoken(before.state, state):
             self._conflicts.hear(client, now_ns=now_ns)
         known = {key.outbound_spi for key in before.keys}
@@ -419,11 +422,29 @@ class Gateway:
         if before.virtual_addresses != owned.record.virtual_addresses:
             self._outbox.do(RouteClient(client=client, state=state, present=True))
 
+    def _owned_successors(self, record: ClientRecord) -> tuple[OwnedRecord, ...]:
+        """Owned clients that are the same peer under another id."""
+        if self._by_address is None:
+            self._by_address = {}
+            for owned in self._replicator.owned():
+                for address in owned.record.virtual_addresses:
+                    self._by_address.setdefault(address, {})[owned.record.client] = None
+        clients: dict[ClientId, None] = {}
+        for address in record.virtual_addresses:
+            clients.update(self._by_address.get(address, {}))
+        candidates = (self._replicator.get(client) for client in clients if client != record.client)
+        return tuple(owned for owned in candidates if owned and owned.record.is_same_peer(record))
+
     def _forget_predecessors(self, record: ClientRecord, now_ns: int) -> None:
         """The client connected anew: what it was before is nobody's to take over."""
+        if record.owner != self._me.gateway:
+            for owned in self._owned_successors(record):
+                self._conflicts.meet(owned, Rival(record.owner, record.epoch), now_ns=now_ns)
         for old in self._store.predecessors(record):
-            if old.owner != record.owner and self._mesh.is_alive(old.owner):
-                # Its owner is asked by the client itself, or notices its silence.
+            if self._mesh.holder(old.owner) == Holder(old.owner, old.epoch.boot) and self._mesh.is_alive(
+                old.owner
+            ):
+                # Its owner finds out by itself.
                 continue
             self._outbox.report("client-replaced", client=old.client, gateway=old.owner)
             self._coordinator.superseded(old.client, None, now_ns=now_ns)
@@ -441,6 +462,7 @@ class Gateway:
         record = self._replicator.disown(client)
         if record is not None:
             self._by_inbound_spi = None
+            self._by_address = None
             self._outbox.report("client-gone", client=client)
             self._outbox.do(RouteClient(client=client, state=record.state, present=False))
 
@@ -633,15 +655,27 @@ class Gateway:
     def _adopt(self) -> None:
         assert self._recall is not None
         first = self._recall.running
-        fresh = tuple(
-            record
-            for record in self._recall.finish()
-            if record.client not in self._recalled and record.client not in self._replicator
-        )
+        fresh = []
+        for record in self._recall.finish():
+            if record.client in self._recalled or record.client in self._replicator:
+                continue
+            if self._owned_successors(record):
+                # The IKE daemon told of the client before its record came, and so it became a new one.
+                self._drop_everywhere(record)
+            else:
+                fresh.append(record)
         if not fresh and not first:
             return
         self._recalled.update((record.client, record) for record in fresh)
         self._outbox.do(AdoptClients(clients=tuple((record.client, record.state) for record in fresh)))
+
+    def _drop_everywhere(self, record: ClientRecord) -> None:
+        version = replication.RecordVersion(
+            client=record.client, epoch=record.epoch, sequence=record.sequence
+        )
+        for holder in record.replicas:
+            if holder.gateway in self._keyring:
+                self._outbox.send(holder.gateway, replication.DropRecords(versions=(version,)))
 
     def _clients_adopted(self, event: inputs.ClientsAdopted) -> None:
         for client in event.clients:
@@ -668,6 +702,7 @@ class Gateway:
             if name in self._keyring:
                 self._outbox.send(name, replication.ReleaseRecords(versions=tuple(versions)))
         self._by_inbound_spi = None
+        self._by_address = None
         self._counters_read(event.counters, self._now_ns)
 
     # The end of every run
@@ -680,8 +715,10 @@ class Gateway:
             self._announcer.tell_former(client)
             self._conflicts.hear(client, now_ns=now_ns)
             self._by_inbound_spi = None
+            self._by_address = None
         if self._conflicts.take_yielded():
             self._by_inbound_spi = None
+            self._by_address = None
         for to, record_message in self._replicator.flush(now_ns=now_ns):
             self._outbox.send(to, record_message)
         self._announcer.flush(now_ns=now_ns)

@@ -16,8 +16,8 @@ def able_gateways(cluster: Cluster, client: Client, holders: dict[str, ClientSta
     """
     own = cluster.gateway_of(client)
     if cluster.serves(own, client) and not own.is_paused:
-        sas = {sa.id.spi for sa in own.kernel.outbound_sas(client.endpoint.address)}
-        in_step = sas.issuperset(child.inbound_spi for child in client.session.state.children[-1:])
+        newest = own.kernel.outbound_sas(client.endpoint.address)[-1].id.spi
+        in_step = newest in (child.inbound_spi for child in client.session.state.children)
         return [own.name] if in_step and cluster.reaches(own, client) else []
     if client.session.is_stuck or client.gave_up:
         # Its key may be used up, and there is no way to another one. A stock client begins anew then.
