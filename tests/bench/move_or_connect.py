@@ -25,10 +25,8 @@ class MoveOrConnect:
     """From the power cut until the first gateway declared the dead one failed."""
     move_s: float
     """From there until the last client answered its new gateway."""
-
-    @property
-    def ratio(self) -> float:
-        return self.move_s / self.connect_s
+    cpu_s: dict[str, float]
+    """CPU time of each daemon from the power cut until all clients had moved."""
 
 
 def measure(results: Path) -> MoveOrConnect:
@@ -54,4 +52,5 @@ def measure(results: Path) -> MoveOrConnect:
         connect_s=findings["connected_anew_s"],
         detect_s=findings["detected_s"],
         move_s=findings["moved_after_detection_s"],
+        cpu_s={name: used_s for name, used_s in findings["cpu_s"].items() if used_s > 0},
     )

@@ -203,6 +203,21 @@ class Laboratory:
             return False
         return True
 
+    def wait_rekeyed(self, before: dict[str, ClientStatus], *, timeout_s: float) -> list[str]:
+        """Wait until these clients have other CHILD_SAs than before, as they do after a takeover; name them."""
+
+        def rekeyed() -> list[str]:
+            now = self.client_statuses()
+            return [
+                name for name, old in before.items() if name in now and now[name].esp_spi_in != old.esp_spi_in
+            ]
+
+        with contextlib.suppress(TimeoutError):
+            wait_until(
+                lambda: len(rekeyed()) == len(before), timeout_s=timeout_s, what="rekeys", interval_s=0.5
+            )
+        return rekeyed()
+
     def rekey_ike(self, names: Sequence[str], *, timeout_s: float = 10.0) -> list[str]:
         """Have clients rekey their IKE_SAs; return the names of those that now have a new one."""
         before = self.client_statuses()

@@ -18,6 +18,8 @@ CONNECTION = "roadwarriors"
 CHILD = "net"
 IKE_PROPOSAL = "aes128-sha256-x25519"
 ESP_PROPOSAL = "aes128gcm16-esn"
+# With a group, rekeys of the CHILD_SA make a Diffie-Hellman exchange of their own.
+ESP_PROPOSAL_PFS = "aes128gcm16-x25519-esn"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,11 @@ class ClientConnection:
     @property
     def identity(self) -> str:
         return f"{self.name}@example.org"
+
+    @property
+    def esp_proposal(self) -> str:
+        """Every second client wants perfect forward secrecy."""
+        return ESP_PROPOSAL_PFS if int(self.name[-1]) % 2 else ESP_PROPOSAL
 
     @property
     def key(self) -> str:
@@ -171,7 +178,7 @@ connections {{
         children {{
             {CHILD} {{
                 local_ts = {topology.INNER_NETWORK}
-                esp_proposals = {ESP_PROPOSAL}
+                esp_proposals = {ESP_PROPOSAL},{ESP_PROPOSAL_PFS}
             }}
         }}
     }}
@@ -215,7 +222,7 @@ def _client_connection(client: ClientConnection, *, start: bool) -> str:
         children {{
             {CHILD} {{
                 remote_ts = {topology.INNER_NETWORK}
-                esp_proposals = {ESP_PROPOSAL}
+                esp_proposals = {client.esp_proposal}
                 start_action = {"start" if start else "none"}
             }}
         }}

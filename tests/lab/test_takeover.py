@@ -47,6 +47,10 @@ def test_clients_can_rekey_with_the_taker(findings: Findings) -> None:
     assert findings["rekeyed_children"] == findings["rekeyed_ike"] == findings["rekeys_wanted"]
 
 
+def test_every_client_is_rekeyed_after_a_takeover(findings: Findings) -> None:
+    assert findings["rekeyed_by_taker"] == findings["clients"]
+
+
 def test_pings_and_a_tcp_connection_go_on(findings: Findings) -> None:
     assert [name for name, lost in findings["pings_lost_by_end"].items() if lost] == []
     assert findings["stream"]["error"] is None

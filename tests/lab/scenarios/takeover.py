@@ -13,6 +13,7 @@ from tests.lab.timeline import Timeline
 # With two replicas of every record any one gateway of the other two can take over.
 _COPIES = 2
 _REKEYED_CLIENTS_MAX = 5
+_REKEY_TIMEOUT_S = 30.0
 _SETTLE_S = 3.0
 _MOVE_TIMEOUT_S = 30.0
 
@@ -52,6 +53,7 @@ def _takeover(results: Path, *, clients: int) -> dict[str, Any]:
         some = [client.name for client in lab.clients][:_REKEYED_CLIENTS_MAX]
         rekeyed_children = lab.rekey_children(some)
         rekeyed_ike = lab.rekey_ike(some)
+        rekeyed_by_taker = lab.wait_rekeyed(clients_before, timeout_s=_REKEY_TIMEOUT_S)
         first_timeline, lab.timeline = lab.timeline, Timeline()
 
         # The second: the gateway that serves client c000 now dies too, with its own clients.
@@ -101,6 +103,7 @@ def _takeover(results: Path, *, clients: int) -> dict[str, Any]:
             },
             "rekeyed_children": rekeyed_children,
             "rekeyed_ike": rekeyed_ike,
+            "rekeyed_by_taker": len(rekeyed_by_taker),
             "rekeys_wanted": some,
             "second": {
                 "taker_that_died": taker,
