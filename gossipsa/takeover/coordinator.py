@@ -60,6 +60,7 @@ class _Attempt:
         "owner",
         "promised",
         "ranges",
+        "record",
         "redirect",
         "released",
         "rival",
@@ -82,6 +83,7 @@ class _Attempt:
         self.ranges: dict[int, NumberRange] = {}
         self.redirect: Redirect | None = None
         self.installed: ClientState | None = None
+        self.record: ClientRecord | None = None
         self.spis: IkeSpis | None = None
         self.sendings = 0
         self.held_until_ns: int | None = None
@@ -513,6 +515,7 @@ class Coordinator:
                 )
             )
         attempt.installed = state
+        attempt.record = record
         attempt.sendings = 0
         self._listen(attempt, state)
         self._outbox.do(
@@ -539,17 +542,22 @@ class Coordinator:
 
     def _commit(self, attempt: _Attempt, now_ns: int) -> None:
         """The client answered: it is ours from here on, whatever comes."""
-        record = self._store.take(attempt.client)
+        newest = self._store.take(attempt.client)
         redirect = attempt.redirect
+        record = attempt.record
+        assert newest is not None
         assert record is not None
         assert redirect is not None
         assert redirect.answered_message_id is not None
+        # What was installed counts: an owner that was not dead may have sent a newer record meanwhile.
+        record = record.with_ceilings({key.outbound_spi: key.ceiling for key in newest.keys})
+        record = record.with_counters(newest.counters)
         message_id = redirect.answered_message_id + 1
         state = with_local(record.state, redirect.local, message_id_initiator=message_id)
         taken = msgspec.structs.replace(
             record, owner=self._me.gateway, epoch=attempt.epoch, sequence=1, state=state
         ).with_ceilings({spi: numbers.last for spi, numbers in attempt.ranges.items()})
-        former = (record.owner, *(holder.gateway for holder in record.replicas))
+        former = (record.owner, *(holder.gateway for holder in (*record.replicas, *newest.replicas)))
         if _may_be_overtaken(attempt):
             former += self._peers.live()
         owned = self._replicator.own(taken, former=former)
