@@ -204,7 +204,7 @@ class Laboratory:
         return True
 
     def wait_rekeyed(self, before: dict[str, ClientStatus], *, timeout_s: float) -> list[str]:
-        """Wait until these clients have other CHILD_SAs than before, as they do after a takeover; name them."""
+        """Wait until these clients have other CHILD_SAs, as they do some time after a takeover; name them."""
 
         def rekeyed() -> list[str]:
             now = self.client_statuses()
