@@ -657,7 +657,11 @@ class Gateway:
         first = self._recall.running
         fresh = []
         for record in self._recall.finish():
-            if record.client in self._recalled or record.client in self._replicator:
+            if record.client in self._recalled:
+                continue
+            if record.client in self._replicator:
+                for keeper in self._recall.take_keepers(record.client):
+                    self._announcer.tell(keeper, record.client)
                 continue
             if self._owned_successors(record):
                 # The IKE daemon told of the client before its record came, and so it became a new one.
@@ -684,7 +688,9 @@ class Gateway:
                 continue
             epoch = Epoch(record.epoch.counter + 1, self._me.boot)
             adopted = msgspec.structs.replace(record, epoch=epoch, sequence=1)
-            self._replicator.own(adopted, former=(holder.gateway for holder in record.replicas))
+            keepers = self._recall.take_keepers(client) if self._recall is not None else ()
+            former = (*keepers, *(holder.gateway for holder in record.replicas))
+            self._replicator.own(adopted, former=former)
             self._outbox.report("client-adopted", client=client)
             self._announcer.tell_former(client)
             self._outbox.do(RouteClient(client=client, state=record.state, present=True))

@@ -23,8 +23,8 @@ from gossipsa.ikev2.message import Message, open_message, seal_message
 from gossipsa.ikev2.notify import Notify
 from gossipsa.ikev2.payloads import Delete, Payload
 from gossipsa.ikev2.registry import ExchangeType, NotifyType, PayloadType, ProtocolId
+from gossipsa.ikev2.sa_keys import ike_keys_of
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSa, IkeSpis
-from gossipsa.takeover.redirect import ike_keys_of
 from sim import negotiation
 from sim.virtual_clock import MILLISECOND_NS, Scheduled, VirtualClock
 

@@ -20,6 +20,7 @@ class Recall:
         self._me = me
         self._missing = set(expected)
         self._records: dict[ClientId, ClientRecord] = {}
+        self._keepers: dict[ClientId, dict[GatewayName, None]] = {}
         self._due_ns: int | None = now_ns + _WAIT_NS
 
     @property
@@ -29,8 +30,11 @@ class Recall:
     def hear(self, sender: GatewayName, message: ReturnRecords) -> None:
         """Keeps the newest version of each record."""
         for record in message.records:
+            if record.owner != self._me:
+                continue
+            self._keepers.setdefault(record.client, {})[sender] = None
             known = self._records.get(record.client)
-            if record.owner == self._me and (known is None or known.version < record.version):
+            if known is None or known.version < record.version:
                 self._records[record.client] = record
         if message.last:
             self._missing.discard(sender)
@@ -38,6 +42,10 @@ class Recall:
     def is_due(self, *, now_ns: int) -> bool:
         """True once, when the answers are complete or time is up."""
         return self._due_ns is not None and (not self._missing or now_ns >= self._due_ns)
+
+    def take_keepers(self, client: ClientId) -> tuple[GatewayName, ...]:
+        """Returns, once, who returned a record of the client, in whatever version."""
+        return tuple(self._keepers.pop(client, ()))
 
     def finish(self) -> tuple[ClientRecord, ...]:
         """Ends the collection and returns what it found; later answers are collected anew."""

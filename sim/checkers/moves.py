@@ -10,6 +10,8 @@ from sim.virtual_clock import SECOND_NS
 
 _AFTERMATH_NS = 20 * SECOND_NS
 """A takeover that was begun for good reason may end this long after the reason went."""
+_LOSS_TOLERATED = 0.1
+"""With more, all questions to a living IKE daemon may get lost within the time that a takeover may take."""
 
 
 class BystandersStay(Checker):
@@ -35,6 +37,8 @@ class BystandersStay(Checker):
         source = observation.source
         client = self.cluster.clients[observation.client]
         if not self.cluster.serves(self.cluster.hosts[source], client):
+            return
+        if self.cluster.network.weather.loss > _LOSS_TOLERATED:
             return
         silent_ns = self.now_ns if self._is_silent(source) else self._silent_ns.get(source)
         if silent_ns is None or self.now_ns - silent_ns > _AFTERMATH_NS:
