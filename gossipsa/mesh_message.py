@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from gossipsa.identifiers import IpAddress
-from gossipsa.replication import messages as replication
+from gossipsa.outbox import StateMessage
 from gossipsa.swim.messages import SwimPacket
-from gossipsa.takeover import messages as takeover
 from gossipsa.wire.codec import Decoder, Value
 
 PROTOCOL_VERSION = 1
@@ -29,22 +28,7 @@ class GatewayMetadata(Value, frozen=True):
     """Where its IKE daemon listens; asked for a sign of life before its clients are taken over."""
 
 
-MeshMessage = (
-    Gossip
-    | replication.PutRecords
-    | replication.AcknowledgeRecords
-    | replication.DropRecords
-    | replication.AcknowledgeDrops
-    | replication.UpdateCounters
-    | replication.RecallRecords
-    | replication.ReturnRecords
-    | replication.ReleaseRecords
-    | takeover.Claim
-    | takeover.AnswerClaims
-    | takeover.EndClaims
-    | takeover.AnnounceOwnership
-    | takeover.AcknowledgeOwnership
-)
+MeshMessage = Gossip | StateMessage
 
 MESSAGE_DECODER: Decoder[MeshMessage] = Decoder(MeshMessage)
 METADATA_DECODER: Decoder[GatewayMetadata] = Decoder(GatewayMetadata)

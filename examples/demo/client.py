@@ -23,10 +23,10 @@ from examples.demo.observation import ClientObservation, Move, PacketSeen
 from gossipsa.identifiers import ClientId, Endpoint
 from gossipsa.ikev2.errors import IkeMessageError
 from gossipsa.ikev2.header import NON_ESP_MARKER
-from gossipsa.ikev2.keymat import derive_child_keys, derive_ike_keys
 from gossipsa.ikev2.message import Message, open_message, seal_message
 from gossipsa.ikev2.notify import Notify
 from gossipsa.ikev2.registry import ExchangeType, NotifyType
+from gossipsa.ikev2.sa_keys import child_keys_of, ike_keys_of
 from gossipsa.ipsec.esp import EspPacketError, open_esp, peek_esp, seal_esp
 from gossipsa.ipsec.replay_window import ReplayVerdict, ReplayWindow
 from gossipsa.ipsec.security_association import ClientState
@@ -67,26 +67,8 @@ class Client:
         self.client = client
         ike_sa, (child,) = state.ike_sa, state.children
         self._spis = ike_sa.spis
-        self._ike_keys = derive_ike_keys(
-            prf=ike_sa.prf,
-            encryption=ike_sa.encryption,
-            encryption_key_bits=ike_sa.encryption_key_bits,
-            integrity=ike_sa.integrity,
-            nonce_i=ike_sa.nonce_i,
-            nonce_r=ike_sa.nonce_r,
-            shared_secret=ike_sa.shared_secret,
-            spi_i=ike_sa.spis.initiator,
-            spi_r=ike_sa.spis.responder,
-        )
-        keys = derive_child_keys(
-            sk_d=self._ike_keys.sk_d,
-            prf=ike_sa.prf,
-            encryption=child.encryption,
-            encryption_key_bits=child.encryption_key_bits,
-            integrity=child.integrity,
-            nonce_i=child.nonce_i,
-            nonce_r=child.nonce_r,
-        )
+        self._ike_keys = ike_keys_of(ike_sa)
+        keys = child_keys_of(ike_sa, child)
         self._keys_to_gateway = keys.initiator_to_responder
         self._keys_to_client = keys.responder_to_initiator
         self._spi_to_gateway = child.inbound_spi

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gossipsa.errors import CallerError
-from gossipsa.ikev2.keymat import derive_child_keys, derive_ike_keys
+from gossipsa.ikev2.sa_keys import child_keys_of
 from gossipsa.ipsec.esp import EspKeys
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSa
 from gossipsa.kernel.backend import NewSa, SaId
@@ -19,29 +19,7 @@ def child_sas(ike_sa: IkeSa, child: ChildSa, *, endpoints: IkeSa) -> tuple[NewSa
     Raises:
         CallerError: keys cannot be derived, for want of a transform.
     """
-    ike_keys = derive_ike_keys(
-        prf=ike_sa.prf,
-        encryption=ike_sa.encryption,
-        encryption_key_bits=ike_sa.encryption_key_bits,
-        integrity=ike_sa.integrity,
-        nonce_i=ike_sa.nonce_i,
-        nonce_r=ike_sa.nonce_r,
-        shared_secret=ike_sa.shared_secret,
-        spi_i=ike_sa.spis.initiator,
-        spi_r=ike_sa.spis.responder,
-        old_sk_d=ike_sa.old_sk_d,
-        old_prf=ike_sa.old_prf,
-    )
-    keys = derive_child_keys(
-        sk_d=ike_keys.sk_d,
-        prf=ike_sa.prf,
-        encryption=child.encryption,
-        encryption_key_bits=child.encryption_key_bits,
-        integrity=child.integrity,
-        nonce_i=child.nonce_i,
-        nonce_r=child.nonce_r,
-        shared_secret=child.shared_secret,
-    )
+    keys = child_keys_of(ike_sa, child)
     sending, receiving = keys.responder_to_initiator, keys.initiator_to_responder
     if child.we_initiated:
         sending, receiving = receiving, sending

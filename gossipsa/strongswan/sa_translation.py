@@ -14,7 +14,7 @@ import msgspec
 
 from gossipsa.errors import PeerError
 from gossipsa.identifiers import Endpoint, Secret
-from gossipsa.ikev2.keymat import derive_ike_keys
+from gossipsa.ikev2.sa_keys import ike_keys_of
 from gossipsa.ipsec.security_association import ChildSa, Identity, IkeSa, IkeSpis, IpsecMode
 from gossipsa.strongswan.ha_attributes import PRIVATE_SET_BIT, Attribute
 from gossipsa.strongswan.ha_codec import HaMessage, HaTrafficSelector, IkeId
@@ -69,25 +69,12 @@ def ike_sa_rekeyed_in_place(sa: IkeSa, message: HaMessage) -> IkeSa:
         UnsupportedTransformError: gossipsa cannot compute with the transforms of the IKE_SA.
     """
     _refuse_additional_secrets(message)
-    keys = derive_ike_keys(
-        prf=sa.prf,
-        encryption=sa.encryption,
-        encryption_key_bits=sa.encryption_key_bits,
-        integrity=sa.integrity,
-        nonce_i=sa.nonce_i,
-        nonce_r=sa.nonce_r,
-        shared_secret=sa.shared_secret,
-        spi_i=sa.spis.initiator,
-        spi_r=sa.spis.responder,
-        old_sk_d=sa.old_sk_d,
-        old_prf=sa.old_prf,
-    )
     return msgspec.structs.replace(
         sa,
         nonce_i=_required(message.value(Attribute.NONCE_I, Secret), Attribute.NONCE_I),
         nonce_r=_required(message.value(Attribute.NONCE_R, Secret), Attribute.NONCE_R),
         shared_secret=_required(message.value(Attribute.SECRET, Secret), Attribute.SECRET),
-        old_sk_d=keys.sk_d,
+        old_sk_d=ike_keys_of(sa).sk_d,
         old_prf=sa.prf,
     )
 

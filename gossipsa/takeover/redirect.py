@@ -16,37 +16,16 @@ from collections.abc import Callable
 
 from gossipsa.identifiers import Endpoint, IpAddress
 from gossipsa.ikev2.errors import IkeMessageError
-from gossipsa.ikev2.keymat import IkeKeys, derive_ike_keys
 from gossipsa.ikev2.message import Message, open_message, seal_message
 from gossipsa.ikev2.notify import Notify, cookie2, update_sa_addresses
 from gossipsa.ikev2.registry import ExchangeType, NotifyType
-from gossipsa.ipsec.security_association import ClientState, IkeSa
+from gossipsa.ikev2.sa_keys import ike_keys_of
+from gossipsa.ipsec.security_association import ClientState
 from gossipsa.settings import TakeoverSettings
 
 COOKIE_BYTES = 16
 _NATT_PORT = 4500
 _IKE_PORT = 500
-
-
-def ike_keys_of(ike_sa: IkeSa) -> IkeKeys:
-    """The keys of an IKE_SA, from its nonces and secrets.
-
-    Raises:
-        CallerError: a transform or a length that cannot be.
-    """
-    return derive_ike_keys(
-        prf=ike_sa.prf,
-        encryption=ike_sa.encryption,
-        encryption_key_bits=ike_sa.encryption_key_bits,
-        integrity=ike_sa.integrity,
-        nonce_i=ike_sa.nonce_i,
-        nonce_r=ike_sa.nonce_r,
-        shared_secret=ike_sa.shared_secret,
-        spi_i=ike_sa.spis.initiator,
-        spi_r=ike_sa.spis.responder,
-        old_sk_d=ike_sa.old_sk_d,
-        old_prf=ike_sa.old_prf,
-    )
 
 
 def local_endpoint(remote: Endpoint, address: IpAddress, *, ike_port: int) -> Endpoint:

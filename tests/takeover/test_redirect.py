@@ -12,9 +12,10 @@ from gossipsa.identifiers import Endpoint
 from gossipsa.ikev2.message import Message, open_message, seal_message
 from gossipsa.ikev2.notify import Notify
 from gossipsa.ikev2.registry import NotifyType
+from gossipsa.ikev2.sa_keys import ike_keys_of
 from gossipsa.ipsec.security_association import ClientState
 from gossipsa.settings import TakeoverSettings
-from gossipsa.takeover.redirect import Redirect, ike_keys_of, local_endpoint
+from gossipsa.takeover.redirect import Redirect, local_endpoint
 from tests.client_states import make_client_state
 
 TAKER = Endpoint(IPv4Address("10.0.3.2"), 4500)
