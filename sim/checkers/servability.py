@@ -16,9 +16,7 @@ def able_gateways(cluster: Cluster, client: Client, holders: dict[str, ClientSta
     """
     own = cluster.gateway_of(client)
     if cluster.serves(own, client) and not own.is_paused:
-        newest = own.kernel.outbound_sas(client.endpoint.address)[-1].id.spi
-        in_step = newest in (child.inbound_spi for child in client.session.state.children)
-        return [own.name] if in_step and cluster.reaches(own, client) else []
+        return [own.name] if _share_sas(own, client) and cluster.reaches(own, client) else []
     if client.session.is_stuck or client.gave_up:
         # Its key may be used up, and there is no way to another one. A stock client begins anew then.
         return []
@@ -29,6 +27,14 @@ def able_gateways(cluster: Cluster, client: Client, holders: dict[str, ClientSta
         and (record.role == "owner" or not _has_stale_session(cluster.hosts[name], client))
         and cluster.reaches(cluster.hosts[name], client)
     ]
+
+
+def _share_sas(own: Host, client: Client) -> bool:
+    """True if each side has the inbound SA for what the other sends."""
+    downwards = own.kernel.outbound_sas(client.endpoint.address)[-1].id
+    upwards = [sa.id for sa in client.kernel.sas() if sa.id.destination == own.ike_address][-1:]
+    gateway_sas = {sa.id for sa in own.kernel.sas()}
+    return downwards in {sa.id for sa in client.kernel.sas()} and gateway_sas.issuperset(upwards)
 
 
 def _is_in_step(client: Client, record: ClientStatus) -> bool:
