@@ -161,7 +161,7 @@ class Gateway:
             self._announcer.next_deadline_ns(),
             None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
             self._conflicts.next_deadline_ns(),
-            self._recall.next_deadline_ns(),
+            self._recall.next_deadline_ns(now_ns=self._now_ns),
             self._placement_due_ns,
             min((due_ns for _, due_ns in self._raising.values()), default=None),
         )
@@ -345,7 +345,8 @@ class Gateway:
                 case swim_events.MemberJoined(name=name):
                     self._outbox.report("gateway-alive", gateway=name)
                     self._gateway_alive(name, now_ns)
-                    self._outbox.send(name, replication.RecallRecords())
+                    if self._recall is not None:
+                        self._recall.ask(name)
                 case swim_events.MemberRefuted(name=name):
                     self._outbox.report("gateway-refuted", gateway=name)
                     self._gateway_alive(name, now_ns)
@@ -354,10 +355,12 @@ class Gateway:
                     self._coordinator.gateway_suspected(name, now_ns=now_ns)
                 case swim_events.MemberFailed(name=name):
                     self._outbox.report("gateway-failed", gateway=name)
+                    self._stop_asking(name)
                     self._place()
                     self._coordinator.gateway_failed(name, now_ns=now_ns)
                 case swim_events.MemberLeft(name=name):
                     self._outbox.report("gateway-left", gateway=name)
+                    self._stop_asking(name)
                     self._place()
                 case swim_events.MemberRestarted(name=name):
                     self._outbox.report("gateway-restarted", gateway=name)
@@ -372,6 +375,10 @@ class Gateway:
                     self._outbox.report("name-clash", detail="another host speaks under our name")
                 case swim_events.Stalled(late_ns=late_ns):
                     self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
+
+    def _stop_asking(self, name: GatewayName) -> None:
+        if self._recall is not None:
+            self._recall.forget(name)
 
     def _gateway_alive(self, name: GatewayName, now_ns: int) -> None:
         self._coordinator.gateway_alive(name, now_ns=now_ns)
@@ -714,6 +721,9 @@ class Gateway:
     # The end of every run
 
     def _finish(self, now_ns: int) -> None:
+        if self._recall is not None:
+            for name in self._recall.take_questions(now_ns=now_ns):
+                self._outbox.send(name, replication.RecallRecords())
         if self._recall is not None and self._recall.is_due(now_ns=now_ns):
             self._adopt()
         self._coordinator.finish(now_ns=now_ns)

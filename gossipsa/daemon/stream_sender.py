@@ -34,6 +34,8 @@ class SenderLimits:
     backoff_first_s: float = 0.05
     backoff_max_s: float = 2.0
     """Pause after a connection that failed: doubled each time, plus up to a half by chance."""
+    backoff_news_s: float = 0.25
+    """Longest pause while frames wait."""
 
 
 class _Lane:
@@ -118,7 +120,7 @@ class StreamSender:
             stream = await self._connect(lane.destination)
             if stream is None:
                 self._counts.add(Count.STREAM_CONNECTS_FAILED)
-                await trio.sleep(backoff_s * (1 + self._random.random() / 2))
+                await self._pause(lane, backoff_s * (1 + self._random.random() / 2))
                 backoff_s = min(2 * backoff_s, self._limits.backoff_max_s)
                 continue
             lane.is_connected = True
@@ -130,8 +132,18 @@ class StreamSender:
             if sent_any:
                 backoff_s = self._limits.backoff_first_s
             # A gateway that accepts and closes at once must not be hammered.
-            await trio.sleep(backoff_s)
+            await self._pause(lane, backoff_s)
             backoff_s = min(2 * backoff_s, self._limits.backoff_max_s)
+
+    async def _pause(self, lane: _Lane, pause_s: float) -> None:
+        """Wait before the next try, but not long if there is something to send.
+
+        A gateway that was dead for long and is back has to be told much: it does not wait for our patience.
+        """
+        await trio.sleep(min(pause_s, self._limits.backoff_news_s))
+        if not lane.frames:
+            with trio.move_on_after(max(0.0, pause_s - self._limits.backoff_news_s)):
+                await lane.changed.wait()
 
     async def _connect(self, destination: Endpoint) -> trio.SocketStream | None:
         plain = trio.socket.socket(family_of(destination), socket.SOCK_STREAM)

@@ -11,21 +11,49 @@ from gossipsa.replication.messages import ReturnRecords
 from gossipsa.replication.record import ClientRecord
 
 _WAIT_NS = 1_500_000_000
+_WAIT_MAX_NS = 5_000_000_000
+_ASK_INTERVAL_NS = 400_000_000
 
 
 class Recall:
-    """Collects the answers until all gateways have answered, or for 1.5 s."""
+    """Asks, and collects the answers: of all gateways for 1.5 s, of those that live for 5 s at most.
+
+    To begin without the records of living gateways costs much: clients that nobody names are asked of the IKE
+    daemon, which then rekeys every CHILD_SA.
+    """
 
     def __init__(self, *, me: GatewayName, expected: frozenset[GatewayName], now_ns: int) -> None:
         self._me = me
         self._missing = set(expected)
         self._records: dict[ClientId, ClientRecord] = {}
         self._keepers: dict[ClientId, dict[GatewayName, None]] = {}
-        self._due_ns: int | None = now_ns + _WAIT_NS
+        self._asked_ns: dict[GatewayName, int] = {}
+        self._patience_ends_ns = now_ns + _WAIT_NS
+        self._ends_ns = now_ns + _WAIT_MAX_NS
+        self._running = True
 
     @property
     def running(self) -> bool:
-        return self._due_ns is not None
+        return self._running
+
+    def ask(self, name: GatewayName) -> None:
+        """A gateway lives: it is asked until it answers."""
+        self._missing.add(name)
+        self._asked_ns[name] = 0
+
+    def forget(self, name: GatewayName) -> None:
+        """A gateway failed or left: it is not asked any more."""
+        self._asked_ns.pop(name, None)
+
+    def take_questions(self, *, now_ns: int) -> tuple[GatewayName, ...]:
+        """The gateways to send a RecallRecords to now."""
+        due = tuple(
+            name
+            for name, asked_ns in self._asked_ns.items()
+            if not asked_ns or now_ns >= asked_ns + _ASK_INTERVAL_NS
+        )
+        self._asked_ns.update(dict.fromkeys(due, now_ns))
+        return due
 
     def hear(self, sender: GatewayName, message: ReturnRecords) -> None:
         """Keeps the newest version of each record."""
@@ -38,10 +66,14 @@ class Recall:
                 self._records[record.client] = record
         if message.last:
             self._missing.discard(sender)
+            self._asked_ns.pop(sender, None)
 
     def is_due(self, *, now_ns: int) -> bool:
         """True once, when the answers are complete or time is up."""
-        return self._due_ns is not None and (not self._missing or now_ns >= self._due_ns)
+        if not self._running:
+            return False
+        is_patient = now_ns < self._patience_ends_ns or (self._asked_ns and now_ns < self._ends_ns)
+        return not self._missing or not is_patient
 
     def take_keepers(self, client: ClientId) -> tuple[GatewayName, ...]:
         """Returns, once, who returned a record of the client, in whatever version."""
@@ -49,9 +81,12 @@ class Recall:
 
     def finish(self) -> tuple[ClientRecord, ...]:
         """Ends the collection and returns what it found; later answers are collected anew."""
-        self._due_ns = None
+        self._running = False
         records, self._records = tuple(self._records.values()), {}
         return records
 
-    def next_deadline_ns(self) -> int | None:
-        return self._due_ns
+    def next_deadline_ns(self, *, now_ns: int) -> int | None:
+        deadlines = [asked_ns + _ASK_INTERVAL_NS for asked_ns in self._asked_ns.values()]
+        if self._running:
+            deadlines += [due_ns for due_ns in (self._patience_ends_ns, self._ends_ns) if due_ns > now_ns]
+        return min(deadlines, default=None)
