@@ -43,7 +43,8 @@ class Convergence(Checker):
             owners = [name for name, entry in holders[client.name].items() if entry.role == "owner"]
             gateway = self.cluster.gateway_of(client).name
             able = able_gateways(self.cluster, client, holders[client.name])
-            if self.patience.may_lose_clients and not able:
+            is_lost = not able or client.session.is_stuck or client.gave_up
+            if self.patience.may_lose_clients and is_lost:
                 continue
             if owners != [gateway]:
                 raise self.violated(f"{client.name} talks to {gateway}; its owner is {owners or 'nobody'}")

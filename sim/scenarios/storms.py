@@ -89,7 +89,7 @@ def _storm(stage: Stage) -> None:
 
 
 def _busy_kill(stage: Stage) -> None:
-    """Clients so busy that a taker's lanes last about two seconds, while it cannot rekey: IKE does not pass.
+    """Clients so busy that a taker's lanes last a second or two, while no IKE passes, so no rekey either.
 
     It must raise its numbers in time, or its kernel stop at the limit if gossipsa is dead. Then it dies as
     well, and another goes on under the same keys.
@@ -101,7 +101,7 @@ def _busy_kill(stage: Stage) -> None:
 
     def burst() -> None:
         for name in cluster.clients:
-            faults.burst(name, stage.random.randrange(400_000))
+            faults.burst(name, stage.random.randrange(600_000))
 
     def prevent_rekeys() -> None:
         cuts = faults.partition_one_way(cluster.hosts, cluster.clients, frozenset({Traffic.IKE}))

@@ -15,7 +15,7 @@ from sim.scenarios.scenario import run
 _PROGRAM = """
 from sim.scenarios import SCENARIOS
 from sim.scenarios.scenario import run
-for name in ("lossy_kill", "storm"):
+for name in ("lossy_kill", "torn"):
     cluster = run(SCENARIOS[name], 7).cluster
     print(name, cluster.clock.steps, cluster.trace.digest())
 """
