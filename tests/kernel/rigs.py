@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
+from pathlib import Path
 from typing import Protocol
 
 import trio
@@ -32,6 +33,8 @@ _ETH_P_ALL = 0x0003  # outgoing packets are shown only to those who want all
 _ETH_P_IP = 0x0800
 _PACKET_OUTGOING = 4
 _IPPROTO_ESP = 50
+_RECEIVE_S = 2.0
+_POLL_S = 0.002
 
 
 class Rig(Protocol):
@@ -56,6 +59,11 @@ class Rig(Protocol):
 async def find(kernel: Kernel, sa_id: SaId) -> KernelSa | None:
     """Return an SA of a kernel, None if it is not there."""
     return next((sa for sa in await kernel.sas() if sa.id == sa_id), None)
+
+
+def xfrm_drops() -> str:
+    """Return XFRM's drop counters as the kernel prints them."""
+    return Path("/proc/net/xfrm_stat").read_text()
 
 
 class MemoryRig:
@@ -107,10 +115,18 @@ class XfrmRig:
                 return int(struct.unpack_from("!I", packet, (packet[0] & 15) * 4 + 4)[0])
 
     async def receive(self, packet: bytes) -> None:
+        before = await self._traces()
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, _IPPROTO_ESP) as raw:
             # From the gateway to itself: XFRM does not look at where ESP comes from.
             raw.sendto(packet, (str(GATEWAY), 0))
-        await trio.lowlevel.checkpoint()
+        # A busy kernel takes its time, and deciphers at leisure.
+        with trio.move_on_after(_RECEIVE_S):
+            while await self._traces() == before:  # noqa: ASYNC110 - the kernel tells nobody
+                await trio.sleep(_POLL_S)
+
+    async def _traces(self) -> tuple[str, tuple[int, ...]]:
+        """What changes when an ESP packet was received: XFRM's drop counters, or an SA's packets."""
+        return xfrm_drops(), tuple(sa.packets for sa in await self.kernel.sas())
 
     def close(self) -> None:
         self._capture.close()
