@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from sim.checkers.checker import Checker
+from sim.checkers.checker import Checker, Patience
+from sim.cluster import Cluster
+from sim.virtual_clock import SECOND_NS
+
+_IN_TRANSIT_NS = 3 * SECOND_NS
+"""A replica that is replaced is told when its successor has acknowledged."""
 
 
 class KeyHoldersAreFew(Checker):
-    """When all is quiet, at most k + 1 running gateways hold the record of a client."""
+    """When all is quiet, at most k + 1 running gateways hold the record of a client, but for a moment."""
+
+    def __init__(self, cluster: Cluster, patience: Patience) -> None:
+        super().__init__(cluster, patience)
+        self._since_ns: dict[str, int] = {}
 
     def sample(self) -> None:
         if self.undisturbed_for(self.patience.settled_ns) and not self.cluster.network.cuts:
             self._check()
+        else:
+            self._since_ns.clear()
 
     def settle(self) -> None:
         self._check()
@@ -21,6 +32,8 @@ class KeyHoldersAreFew(Checker):
         for gateway, status in self.cluster.statuses().items():
             for entry in status.clients:
                 holders.setdefault(entry.client, []).append(gateway)
-        for client, gateways in holders.items():
-            if len(gateways) > holders_max:
+        many = {client: gateways for client, gateways in holders.items() if len(gateways) > holders_max}
+        self._since_ns = {client: self._since_ns.get(client, self.now_ns) for client in many}
+        for client, gateways in many.items():
+            if self.now_ns - self._since_ns[client] > _IN_TRANSIT_NS:
                 raise self.violated(f"{', '.join(gateways)} hold the record of {client[:8]}")
