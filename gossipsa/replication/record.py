@@ -61,10 +61,6 @@ class ClientRecord(Value, frozen=True):
         """The ceiling of a key; 0 for one that is not in the record."""
         return next((key.ceiling for key in self.keys if key.outbound_spi == outbound_spi), 0)
 
-    def rank_of(self, holder: Holder) -> int | None:
-        """Place in the order of takers, from 0; None for a holder that is no replica."""
-        return self.replicas.index(holder) if holder in self.replicas else None
-
     def with_counters(self, counters: tuple[SaCounters, ...]) -> ClientRecord:
         """The record with newer counters; a number never goes back."""
         known = {entry.outbound_spi: entry for entry in self.counters}
