@@ -22,6 +22,7 @@ from pathlib import Path
 UML_PROGRAM = "linux.uml"
 UML_MODULES = Path("/usr/lib/uml/modules")
 UML_MEMORY = "1536M"
+UML_REGISTERS = Path(__file__).with_name("uml_registers.c")
 
 # Loaded before the clock of any scenario starts: the first SA of a cipher would otherwise stall for
 # about two seconds while the kernel finds its modules.
@@ -91,9 +92,13 @@ def why_unavailable() -> str | None:
         missing.append("charon")
     if missing:
         return f"not installed: {', '.join(missing)}"
-    if host_has_esp() or (shutil.which(UML_PROGRAM) and UML_MODULES.is_dir()):
+    if host_has_esp():
         return None
-    return "this kernel has no ESP, and user-mode Linux is not installed"
+    if shutil.which(UML_PROGRAM) is None or not UML_MODULES.is_dir():
+        return "this kernel has no ESP, and user-mode Linux is not installed"
+    if shutil.which("cc") is None:
+        return f"user-mode Linux needs a C compiler, for {UML_REGISTERS.name}"
+    return None
 
 
 def run_job(
@@ -138,9 +143,12 @@ def run_job(
             )
         )
         init.chmod(0o755)
-        command = _host_command(init) if use_host else _uml_command(init, boot)
+        if use_host:
+            command, variables = _host_command(init), {}
+        else:
+            command, variables = _uml_command(init, boot), {"LD_PRELOAD": str(_build_uml_registers(boot))}
         started = time.monotonic()
-        console = _run_bounded(command, boot=boot, timeout_s=timeout_s)
+        console = _run_bounded(command, boot=boot, timeout_s=timeout_s, variables=variables)
         try:
             exit_status = int((boot / "status" / "exit").read_text())
         except (FileNotFoundError, ValueError):
@@ -174,11 +182,24 @@ def _uml_command(init: Path, boot: Path) -> list[str]:
     ]
 
 
-def _run_bounded(command: Sequence[str], *, boot: Path, timeout_s: float) -> str:
+def _build_uml_registers(boot: Path) -> Path:
+    """Compile what linux.uml needs on processors that are newer than it."""
+    library = boot / "uml_registers.so"
+    compile_it = ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(UML_REGISTERS)]
+    compiled = subprocess.run(compile_it, capture_output=True, text=True, check=False)
+    if compiled.returncode != 0:
+        raise KernelUnavailableError(f"{UML_REGISTERS.name} does not compile: {compiled.stderr}")
+    return library
+
+
+def _run_bounded(
+    command: Sequence[str], *, boot: Path, timeout_s: float, variables: Mapping[str, str]
+) -> str:
     console_path = boot / "console"
     with console_path.open("wb") as console:
         process = subprocess.Popen(
             command,
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=subprocess.STDOUT,
