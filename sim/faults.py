@@ -113,12 +113,13 @@ class Faults:
         self._tell("cut-one-way", f"{','.join(sorted(sources))} > {','.join(sorted(destinations))}")
         return [self._cluster.network.cut(sources, destinations, traffic)]
 
-    def filter_mesh(self, name: str) -> list[Cut]:
-        """A firewall drops the mesh's port at one gateway; IKE and ESP pass."""
+    def filter_mesh(self, name: str, traffic: frozenset[Traffic] = MESH_TRAFFIC) -> list[Cut]:
+        """A firewall drops the mesh's port at one gateway, or one transport of it; IKE and ESP pass."""
         others = frozenset(self._cluster.hosts) - {name}
         network = self._cluster.network
-        self._tell("mesh-filtered", name)
-        return [network.cut([name], others, MESH_TRAFFIC), network.cut(others, [name], MESH_TRAFFIC)]
+        kinds = ",".join(kind.value for kind in Traffic if kind in traffic)
+        self._tell("mesh-filtered", name if traffic == MESH_TRAFFIC else f"{name} {kinds}")
+        return [network.cut([name], others, traffic), network.cut(others, [name], traffic)]
 
     def cut_clients(self, gateway: str, clients: Iterable[str]) -> list[Cut]:
         """A gateway loses its way to clients, and is well otherwise."""

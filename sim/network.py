@@ -23,14 +23,18 @@ class Traffic(Enum):
     """What passes."""
 
     MESH = "mesh"
-    """Datagrams and streams between the gossipsa daemons."""
+    """Datagrams between the gossipsa daemons."""
+    STREAM = "stream"
+    """Streams between the gossipsa daemons."""
     IKE = "ike"
     ESP = "esp"
 
 
 ALL_TRAFFIC = frozenset(Traffic)
 CLIENT_TRAFFIC = frozenset({Traffic.IKE, Traffic.ESP})
-MESH_TRAFFIC = frozenset({Traffic.MESH})
+MESH_TRAFFIC = frozenset({Traffic.MESH, Traffic.STREAM})
+DATAGRAM_TRAFFIC = frozenset({Traffic.MESH})
+STREAM_TRAFFIC = frozenset({Traffic.STREAM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,7 @@ class Network:
             retransmissions += 1
         delay_ns = self._delay_ns(link) + retransmissions * _RETRANSMISSION_NS
         self.trace.record(source, f"frame to {destination}", data)
-        if not self.passes(source, destination, Traffic.MESH) or retransmissions == _RETRANSMISSIONS_MAX:
+        if not self.passes(source, destination, Traffic.STREAM) or retransmissions == _RETRANSMISSIONS_MAX:
             self.break_streams(source, destination)
             self.counts.frames_lost += 1
             return
@@ -163,7 +167,7 @@ class Network:
         generation = stream.generation
 
         def arrive() -> None:
-            if stream.generation != generation or not self.passes(source, destination, Traffic.MESH):
+            if stream.generation != generation or not self.passes(source, destination, Traffic.STREAM):
                 self.counts.frames_lost += 1
                 return
             self.trace.record(destination, f"frame from {source}", data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sim.network import MESH_TRAFFIC, Network, Traffic, Weather
+from sim.network import DATAGRAM_TRAFFIC, MESH_TRAFFIC, STREAM_TRAFFIC, Network, Traffic, Weather
 from sim.random_streams import RandomStreams
 from sim.trace import Trace
 from sim.virtual_clock import SECOND_NS, VirtualClock
@@ -118,6 +118,19 @@ def test_stream_needs_both_directions(wire: Wire) -> None:
     wire.network.cut(["b"], ["a"])
     wire.send_frames(1)
     assert wire.wait() == []
+
+
+def test_datagrams_and_streams_are_cut_each_for_itself(wire: Wire) -> None:
+    cut = wire.network.cut(["a"], ["b"], DATAGRAM_TRAFFIC)
+    wire.send(1)
+    wire.network.send_frame("a", "b", b"frame", wire.arrived.append)
+    assert wire.wait() == [b"frame"]
+    wire.network.mend(cut)
+    wire.arrived.clear()
+    wire.network.cut(["a"], ["b"], STREAM_TRAFFIC)
+    wire.send(1)
+    wire.network.send_frame("a", "b", b"frame", wire.arrived.append)
+    assert wire.wait() == [(0).to_bytes(2, "big")]
 
 
 def test_cut_changes_nobody_elses_luck() -> None:
