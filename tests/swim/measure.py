@@ -10,7 +10,7 @@ from statistics import median
 
 from gossipsa.swim.outputs import MemberFailed, MemberSuspected
 from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
-from tests.swim.network import Network, uniform_latency
+from sim.mesh.network import Network, uniform_latency
 
 
 def settled(

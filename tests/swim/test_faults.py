@@ -10,7 +10,7 @@ from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import MemberState
 from gossipsa.swim.outputs import MemberFailed, MemberJoined, MemberLeft, MemberRestarted
 from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
-from tests.swim.network import Network, uniform_latency
+from sim.mesh.network import Network, uniform_latency
 
 COUNT = 4
 indexes = st.integers(0, COUNT - 1)

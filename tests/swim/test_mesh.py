@@ -18,7 +18,7 @@ from gossipsa.swim.outputs import (
     Stalled,
 )
 from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
-from tests.swim.network import Latency, Network, boot_id, uniform_latency
+from sim.mesh.network import Latency, Network, boot_id, uniform_latency
 
 SITES_80_MS = uniform_latency(40)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.ring import ShuffledRing
-from tests.swim.network import names
+from sim.mesh.network import names
 
 
 def ring_of(count: int, seed: int) -> ShuffledRing:

@@ -40,8 +40,8 @@ from gossipsa.swim.outputs import (
 )
 from gossipsa.swim.settings import LAN, SECOND_NS
 from gossipsa.swim.swim import Swim
+from sim.mesh.network import names
 from tests.swim.claims import BOOT, ENDPOINT, NEW_BOOT, OTHERS, THEM, US, claim, packets
-from tests.swim.network import names
 
 START_NS = 10 * SECOND_NS
 

@@ -4,8 +4,8 @@ from random import Random
 
 from gossipsa.swim.settings import LAN
 from gossipsa.swim.watch import WatchList
+from sim.mesh.network import names
 from tests.swim.claims import OTHERS
-from tests.swim.network import names
 
 
 def test_silence_of_one_interval_makes_a_watched_gateway_due() -> None:
