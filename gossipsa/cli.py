@@ -121,7 +121,7 @@ def _ask(config: Path, op: str) -> dict[str, object]:
 
 def _genkey(options: argparse.Namespace) -> None:
     from gossipsa.config import private_key_file_of  # noqa: PLC0415
-    from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, KeyPair  # noqa: PLC0415
+    from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair  # noqa: PLC0415
 
     file = options.out or private_key_file_of(options.config)
     pair = KeyPair.from_private(os.urandom(PRIVATE_KEY_BYTES))

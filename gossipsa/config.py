@@ -15,7 +15,8 @@ from gossipsa.identifiers import Endpoint, GatewayName, IpAddress
 from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
 from gossipsa.strongswan.settings import CharonSettings
 from gossipsa.swim.settings import PROFILES, SwimSettings
-from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, KeyPair, Keyring, Peer
+from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, KeyPair
+from gossipsa.wire.keyring import Keyring, Peer
 
 if TYPE_CHECKING:
     from gossipsa.kernel.xfrm.kernel import XfrmSettings

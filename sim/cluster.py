@@ -16,7 +16,8 @@ from gossipsa.identifiers import BootId, Endpoint, GatewayName, IpAddress
 from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
 from gossipsa.status import ClientStatus, GatewayStatus
 from gossipsa.swim.settings import LAN, SwimSettings
-from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, KeyPair, Keyring, Peer
+from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
+from gossipsa.wire.keyring import Keyring, Peer
 from sim.client import Client
 from sim.driver import Driver
 from sim.host import Host

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from examples.demo.client_states import Draw
 from gossipsa.identifiers import Endpoint, GatewayName
-from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, KeyPair
+from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
 
 GATEWAY_NAMES = (
     "amsterdam",

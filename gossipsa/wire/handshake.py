@@ -21,7 +21,7 @@ from nacl.exceptions import CryptoError
 
 from gossipsa.errors import PeerError
 from gossipsa.identifiers import BOOT_ID_BYTES, BootId, Secret
-from gossipsa.wire.keyring import KeyPair
+from gossipsa.wire.key_pair import KeyPair
 
 WIRE_VERSION = 1
 HELLO = 1

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from nacl import bindings
 
 from gossipsa.errors import CallerError
-from gossipsa.identifiers import Endpoint, GatewayName, Secret
-
-PUBLIC_KEY_BYTES = 32
-PRIVATE_KEY_BYTES = 32
+from gossipsa.identifiers import Endpoint, GatewayName
+from gossipsa.wire.key_pair import PUBLIC_KEY_BYTES, KeyPair
 
 
 class UnknownGatewayError(CallerError):
     """A name that is not in the keyring."""
-
-
-class KeyPair(msgspec.Struct, frozen=True):
-    """An X25519 key pair (RFC 7748)."""
-
-    private: Secret
-    public: bytes
-
-    @classmethod
-    def from_private(cls, private: bytes) -> KeyPair:
-        """Raises CallerError if `private` is not 32 bytes."""
-        if len(private) != PRIVATE_KEY_BYTES:
-            raise CallerError(f"an X25519 private key has {PRIVATE_KEY_BYTES} bytes, not {len(private)}")
-        return cls(Secret(private), bindings.crypto_scalarmult_base(private))
 
 
 class Peer(msgspec.Struct, frozen=True):

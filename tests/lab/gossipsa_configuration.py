@@ -4,7 +4,7 @@ import base64
 import os
 from pathlib import Path
 
-from gossipsa.wire.keyring import PRIVATE_KEY_BYTES, KeyPair
+from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
 from tests.lab import topology
 
 MESH_PORT = 7946

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
-from gossipsa.wire.keyring import KeyPair, Keyring, Peer
+from gossipsa.wire.key_pair import KeyPair
+from gossipsa.wire.keyring import Keyring, Peer
 from gossipsa.wire.sessions import (
     DATAGRAM_BYTES_MAX,
     DATAGRAM_PAYLOAD_BYTES_MAX,
