@@ -101,6 +101,7 @@ class Gateway:
                 )
             ),
             random=random,
+            site_of=self._site_of,
         )
         self._mesh = MeshView(self._swim)
         self._ledger = LaneLedger()
@@ -335,6 +336,12 @@ class Gateway:
                 self._coordinator.hear_release(sender, versions, now_ns=now_ns)
 
     # Membership
+
+    def _site_of(self, name: GatewayName) -> str:
+        if name == self._settings.name:
+            return self._settings.site
+        metadata = self._mesh.metadata(name)
+        return metadata.site if metadata else ""
 
     def _take_swim(self, outputs: Outputs, now_ns: int) -> None:
         for output in outputs:

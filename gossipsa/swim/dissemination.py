@@ -5,7 +5,9 @@ SWIM (DSN 2002) section 4.1: infection-style dissemination.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 import msgspec
 
@@ -13,46 +15,65 @@ from gossipsa.identifiers import GatewayName
 from gossipsa.swim.messages import MemberState, Update
 from gossipsa.swim.settings import SwimSettings
 
+SMALLEST_BYTES = 24
+"""No update is smaller."""
+EXAMINED_MAX = 256
+"""Updates looked at for one packet: those that come after wait for another one."""
+
 
 @dataclass(slots=True, kw_only=True)
 class _Item:
     update: Update
     encoded_bytes: int
+    witness: GatewayName
     order: int
     """Counts up: of two items sent equally often the newer one goes first."""
-    rounds: int = 0
+    born_round: int
     transmissions: int = 0
     told: dict[GatewayName, int] = field(default_factory=dict)
 
 
 class PiggybackQueue:
-    """Updates that others may not know yet."""
+    """Updates that others may not know yet.
+
+    A packet is filled at the same cost however many wait: the queue is kept in the order of sending.
+    """
 
     def __init__(self, settings: SwimSettings) -> None:
         self._settings = settings
         self._items: dict[GatewayName, dict[GatewayName, _Item]] = {}
         """By member, then by witness: suspicions of several witnesses travel side by side."""
-        self._count = 0
+        self._by_transmissions: list[dict[int, _Item]] = [{}]
+        """Those sent so many times already."""
+        self._by_age: dict[int, _Item] = {}
+        """Oldest first."""
         self._order = 0
+        self._round = 0
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._by_age)
 
     def push(self, update: Update) -> None:
         """Queue news; whatever else was queued about the member is out of date, but for other witnesses."""
         claim = (update.boot, update.incarnation, update.state)
-        about = self._items.setdefault(update.member, {})
-        for witness, item in tuple(about.items()):
-            if (item.update.boot, item.update.incarnation, item.update.state) != claim:
-                del about[witness]
-                self._count -= 1
-        key = update.witness if update.state is MemberState.SUSPECT else GatewayName("")
-        self._count -= key in about
+        witness = update.witness if update.state is MemberState.SUSPECT else GatewayName("")
+        for item in tuple(self._items.get(update.member, {}).values()):
+            queued = (item.update.boot, item.update.incarnation, item.update.state)
+            if queued != claim or item.witness == witness:
+                self._remove(item)
         self._order += 1
-        about[key] = _Item(update=update, encoded_bytes=encoded_bytes(update), order=self._order)
-        self._count += 1
-        if self._count > self._settings.queued_updates_max:
-            self._drop_oldest()
+        item = _Item(
+            update=update,
+            encoded_bytes=encoded_bytes(update),
+            witness=witness,
+            order=self._order,
+            born_round=self._round,
+        )
+        self._items.setdefault(update.member, {})[witness] = item
+        self._by_transmissions[0][item.order] = item
+        self._by_age[item.order] = item
+        if len(self) > self._settings.queued_updates_max:
+            self._remove(self._oldest())
 
     def take(self, to: GatewayName, *, bytes_max: int, peers: int) -> tuple[Update, ...]:
         """The updates to send to `to` now, within `bytes_max`, counted as sent.
@@ -60,54 +81,58 @@ class PiggybackQueue:
         Args:
             peers: live members other than ourselves.
         """
-        if not self._count:
+        if not self._by_age:
             return ()
         limit = self._transmissions_max(peers)
         # In a small mesh everybody is told several times, in a large one nobody twice by the same member.
         told_max = -(-limit // max(1, peers))
-        due = [
-            item
-            for about in self._items.values()
-            for item in about.values()
-            if item.update.member != to and item.told.get(to, 0) < told_max
-        ]
-        due.sort(key=lambda item: (item.transmissions, -item.order))
-        taken: list[Update] = []
-        for item in due:
-            if item.encoded_bytes > bytes_max:
+        taken: list[_Item] = []
+        for item in islice(self._in_order(), EXAMINED_MAX):
+            if bytes_max < SMALLEST_BYTES:
+                break
+            if item.update.member == to or item.told.get(to, 0) >= told_max or item.encoded_bytes > bytes_max:
                 continue
             bytes_max -= item.encoded_bytes
-            taken.append(item.update)
-            item.transmissions += 1
+            taken.append(item)
+        for item in taken:
             item.told[to] = item.told.get(to, 0) + 1
-            if item.transmissions >= limit:
-                self._remove(item)
-        return tuple(taken)
+            self._count_transmission(item, limit)
+        return tuple(item.update for item in taken)
 
     def end_round(self, *, peers: int) -> None:
         """Count a round of gossip: an update that nobody is left to be told ends with its rounds."""
+        self._round += 1
         limit = self._transmissions_max(peers)
-        for item in [item for about in self._items.values() for item in about.values()]:
-            item.rounds += 1
-            if item.rounds >= limit:
-                self._remove(item)
+        while self._by_age and self._round - self._oldest().born_round >= limit:
+            self._remove(self._oldest())
 
     def _transmissions_max(self, peers: int) -> int:
         # (peers + 1).bit_length() is log2 of the number of members, rounded up (and one more at powers of 2).
         return self._settings.retransmissions * (peers + 1).bit_length()
 
+    def _in_order(self) -> Iterator[_Item]:
+        return chain.from_iterable(reversed(items.values()) for items in self._by_transmissions)
+
+    def _oldest(self) -> _Item:
+        return next(iter(self._by_age.values()))
+
+    def _count_transmission(self, item: _Item, limit: int) -> None:
+        if item.transmissions + 1 >= limit:
+            self._remove(item)
+            return
+        del self._by_transmissions[item.transmissions][item.order]
+        item.transmissions += 1
+        if item.transmissions == len(self._by_transmissions):
+            self._by_transmissions.append({})
+        self._by_transmissions[item.transmissions][item.order] = item
+
     def _remove(self, item: _Item) -> None:
+        del self._by_age[item.order]
+        del self._by_transmissions[item.transmissions][item.order]
         about = self._items[item.update.member]
-        for witness, other in tuple(about.items()):
-            if other is item:
-                del about[witness]
-                self._count -= 1
+        del about[item.witness]
         if not about:
             del self._items[item.update.member]
-
-    def _drop_oldest(self) -> None:
-        items = [item for about in self._items.values() for item in about.values()]
-        self._remove(min(items, key=lambda item: item.order))
 
 
 def encoded_bytes(update: Update) -> int:

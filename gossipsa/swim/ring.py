@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gossipsa.identifiers import GatewayName
@@ -21,32 +21,48 @@ class RandomSource(Protocol):
 
 
 class ShuffledRing:
-    """Names in random order; each pass visits all of them once, and each pass has a new order."""
+    """Names in random order; each pass visits all of them once, and each pass has a new order.
+
+    Adding and removing a name costs the same however many there are.
+    """
 
     def __init__(self, random: RandomSource) -> None:
         self._random = random
         self._names: list[GatewayName] = []
+        self._places: dict[GatewayName, int] = {}
         self._next = 0
 
     def __len__(self) -> int:
         return len(self._names)
 
+    def __iter__(self) -> Iterator[GatewayName]:
+        return iter(self._names)
+
+    def __contains__(self, name: GatewayName) -> bool:
+        return name in self._places
+
     def add(self, name: GatewayName) -> None:
         """Put a name at a random place, which may lie behind: it then waits for the next pass."""
-        if name in self._names:
+        if name in self._places:
             return
-        index = self._random.randrange(len(self._names) + 1)
-        self._names.insert(index, name)
-        if index < self._next:
+        place = self._random.randrange(len(self._names) + 1)
+        self._names.append(name)
+        self._places[name] = len(self._names) - 1
+        if place < self._next:
+            place = self._next
             self._next += 1
+        self._swap(place, len(self._names) - 1)
 
     def discard(self, name: GatewayName) -> None:
-        if name not in self._names:
+        place = self._places.get(name)
+        if place is None:
             return
-        index = self._names.index(name)
-        del self._names[index]
-        if index < self._next:
+        if place < self._next:
             self._next -= 1
+            self._swap(place, self._next)
+            place = self._next
+        self._swap(place, len(self._names) - 1)
+        del self._places[self._names.pop()]
 
     def take(self, count: int, wanted: Callable[[GatewayName], bool]) -> list[GatewayName]:
         """The next `count` different names that are wanted; fewer if there are no more."""
@@ -64,24 +80,11 @@ class ShuffledRing:
         return taken
 
     def _shuffle(self) -> None:
-        for index in range(len(self._names) - 1, 0, -1):
-            other = self._random.randrange(index + 1)
-            self._names[index], self._names[other] = self._names[other], self._names[index]
+        for place in range(len(self._names) - 1, 0, -1):
+            self._swap(place, self._random.randrange(place + 1))
         self._next = 0
 
-
-class MemberRings:
-    """Who is probed, asked to relay, and told the news next: three independent orders of the live members."""
-
-    def __init__(self, random: RandomSource) -> None:
-        self.probed = ShuffledRing(random)
-        self.relays = ShuffledRing(random)
-        self.told = ShuffledRing(random)
-
-    def add(self, name: GatewayName) -> None:
-        for ring in (self.probed, self.relays, self.told):
-            ring.add(name)
-
-    def discard(self, name: GatewayName) -> None:
-        for ring in (self.probed, self.relays, self.told):
-            ring.discard(name)
+    def _swap(self, place: int, other: int) -> None:
+        here, there = self._names[place], self._names[other]
+        self._names[place], self._names[other] = there, here
+        self._places[there], self._places[here] = place, other

@@ -14,7 +14,7 @@ A verdict about a member that we do not suspect is doubted: the member is probed
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.allowance import Allowance, SenderAllowances
@@ -41,13 +41,23 @@ from gossipsa.swim.outputs import Event, NameClash, Outputs, Stalled, UpdatesRef
 from gossipsa.swim.probe import Post, Probe, Prober
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import ReunionBeat, SeedCalls
-from gossipsa.swim.ring import MemberRings, RandomSource
-from gossipsa.swim.settings import HOUR_NS, SwimSettings
+from gossipsa.swim.ring import RandomSource
+from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
+from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.watch import WatchList
 
 EXCHANGES_PER_SECOND = 10
 EXCHANGES_BURST = 16
 """Full states asked for out of turn: from strangers, and from members that return."""
+SUSPECTS_EXACT_MAX = 16
+"""Suspects whose deadlines are looked at in every turn; of more, at every beat."""
+VERDICT_BEAT_NS = 10 * MILLISECOND_NS
+"""How often all suspects are looked at while there are many: no packet costs as much as all of them."""
+
+
+def one_site(name: GatewayName) -> str:
+    """For a mesh whose members are all near each other."""
+    return ""
 
 
 class Swim:
@@ -65,8 +75,12 @@ class Swim:
         endpoint: Endpoint,
         metadata: bytes,
         random: RandomSource,
+        site_of: Callable[[GatewayName], str] = one_site,
     ) -> None:
         """Build a member that knows nobody.
+
+        Args:
+            site_of: the site of a live member, or of ourselves; asked when it says something new.
 
         Raises:
             ConfigurationError: the metadata is too long.
@@ -84,7 +98,8 @@ class Swim:
         self._outbox = Outbox(boot, settings)
         self._seeds = SeedCalls(settings)
         self._reunion = ReunionBeat(settings, random)
-        self._rings = MemberRings(random)
+        self._site_of = site_of
+        self._rings = SiteRings(site_of(name), random)
         self._senders = SenderAllowances(
             per_second=settings.updates_per_second_max,
             burst=4 * settings.members_max,
@@ -98,6 +113,7 @@ class Swim:
         """When we asked to be called; None before the first turn."""
         self._round_ns = 0
         self._exchange_ns = 0
+        self._verdicts_ns = 0
         self._gossip_ns = 0
         self._unhealthy = False
         """Our health worsened since the last round."""
@@ -180,10 +196,13 @@ class Swim:
         if self._own.left:
             return min(deadlines, default=self._now_ns + HOUR_NS)
         deadlines += [self._round_ns, self._exchange_ns]
-        others = self._table.count(MemberState.ALIVE) + 1
-        for suspect in self._table.in_state(MemberState.SUSPECT):
-            if suspect.suspicion is not None:
-                deadlines.append(suspect.suspicion.deadline_ns(others=others))
+        if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
+            deadlines.append(self._verdicts_ns)
+        else:
+            others = self._table.count(MemberState.ALIVE) + 1
+            for suspect in self._table.in_state(MemberState.SUSPECT):
+                if suspect.suspicion is not None:
+                    deadlines.append(suspect.suspicion.deadline_ns(others=others))
         for name in self._watch:
             member = self._table.get(name)
             if member is not None and member.state.live and name not in self._prober:
@@ -228,7 +247,7 @@ class Swim:
         self._own.leave()
         goodbye = self._own.update()
         self._news.push(goodbye)
-        for name in self._rings.told.take(self._settings.goodbyes_max, self._table.live):
+        for name in self._rings.told(self._settings.goodbyes_max, self._table.live):
             self._outbox.tell(name, goodbye)
         return self._end()
 
@@ -250,7 +269,7 @@ class Swim:
         peers = self._table.live_count
         gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
         if gossiping:
-            for name in self._rings.told.take(self._settings.gossip_fanout, self._table.live):
+            for name in self._rings.told(self._settings.gossip_fanout, self._table.live):
                 self._outbox.open(name)
         sends = self._outbox.drain(
             accusation=self._accusation,
@@ -325,10 +344,12 @@ class Swim:
         if not quiet:
             self._news.push(update)
         if not update.state.live:
+            if update.state is MemberState.FAILED:
+                self._look_at_neighbours(update.member)
             self._prober.cancel(update.member)
             self._rings.discard(update.member)
             return
-        self._rings.add(update.member)
+        self._rings.add(update.member, self._site_of(update.member))
         if update.state is MemberState.SUSPECT:
             self._form_opinion(update.member)
         elif returned and sender == update.member:
@@ -374,7 +395,21 @@ class Swim:
             self._accept(suspicion, None)
         return suspicion
 
+    def _look_at_neighbours(self, failed: GatewayName) -> None:
+        """Another site lost a member: perhaps it is dark, and its members no longer probe each other."""
+        chance = self._settings.second_opinions * self._rings.neighbours(failed)
+        if self._random.random() * self._table.live_count >= chance:
+            return
+        for name in self._rings.neighbour(failed, self._table.live):
+            member = self._table.get(name)
+            if member is not None:
+                self._probe(member, accuse=True)
+
     def _pass_verdicts(self) -> None:
+        if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
+            if self._now_ns < self._verdicts_ns:
+                return
+            self._verdicts_ns = self._now_ns + VERDICT_BEAT_NS
         others = self._table.count(MemberState.ALIVE) + 1
         for suspect in self._table.in_state(MemberState.SUSPECT):
             assert suspect.suspicion is not None, "in state SUSPECT"
@@ -526,9 +561,7 @@ class Swim:
         if not self._unhealthy:
             self._health.improve()
         self._unhealthy = False
-        for name in self._rings.probed.take(
-            1, lambda name: self._table.live(name) and name not in self._prober
-        ):
+        for name in self._rings.probed(lambda name: self._table.live(name) and name not in self._prober):
             member = self._table.get(name)
             if member is not None:
                 self._probe(member, accuse=True)
@@ -549,6 +582,8 @@ class Swim:
             self._request_state(seed)
 
     def _call_failed(self) -> None:
+        if self._now_ns < self._reunion.next_deadline_ns():
+            return
         failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
         name = self._reunion.due(failed, now_ns=self._now_ns)
         if name is not None:
@@ -563,7 +598,7 @@ class Swim:
             return
         self._exchange_ns = self._next_exchange_ns()
         self._table.forget(now_ns=self._now_ns)
-        for name in self._rings.told.take(1, self._table.live):
+        for name in self._rings.compared(self._table.live):
             self._request_state(name)
 
     def _next_exchange_ns(self) -> int:
@@ -586,7 +621,7 @@ class Swim:
             member = self._table.get(name)
             return name != target and member is not None and member.state is MemberState.ALIVE
 
-        return self._rings.relays.take(self._settings.relays, useful)
+        return self._rings.relays(target, self._settings.relays, useful)
 
     # State exchange.
 
