@@ -173,6 +173,7 @@ class Gateway:
         members = []
         for member in self._swim.members.values():
             metadata = self._mesh.metadata(member.name)
+            estimate_ns = self._swim.estimate_rtt_ns(self._me.gateway, member.name)
             members.append(
                 MemberStatus(
                     name=member.name,
@@ -180,6 +181,7 @@ class Gateway:
                     boot=member.boot.hex(),
                     incarnation=member.incarnation,
                     round_trip_ms=None if member.rtt_ns is None else round(member.rtt_ns / 1e6, 3),
+                    estimate_ms=None if estimate_ns is None else round(estimate_ns / 1e6, 3),
                     heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
                     site=metadata.site if metadata else "",
                     zone=metadata.zone if metadata else "",
@@ -378,6 +380,8 @@ class Gateway:
                     self._place()
                 case swim_events.UpdatesRefused(sender=name, count=count):
                     self._outbox.report("updates-refused", gateway=name, count=max(count, 1))
+                case swim_events.CoordinateRefused(sender=name, reason=reason):
+                    self._outbox.report("coordinate-refused", gateway=name, detail=reason)
                 case swim_events.NameClash():
                     self._outbox.report("name-clash", detail="another host speaks under our name")
                 case swim_events.Stalled(late_ns=late_ns):

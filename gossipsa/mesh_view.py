@@ -5,13 +5,12 @@ from __future__ import annotations
 from gossipsa.identifiers import GatewayName, Holder, IpAddress
 from gossipsa.mesh_message import METADATA_DECODER, PROTOCOL_VERSION, GatewayMetadata
 from gossipsa.replication.placement import Candidate
-from gossipsa.swim.member import MemberView
 from gossipsa.swim.messages import MemberState
 from gossipsa.swim.swim import Swim
 from gossipsa.wire.codec import MessageDecodeError
 
 ROUND_TRIP_UNKNOWN_NS = 100_000_000
-"""Taken for a gateway whose round-trip time was never measured."""
+"""Taken for a gateway whose round-trip time was never measured, and cannot be estimated."""
 
 
 class MeshView:
@@ -34,7 +33,10 @@ class MeshView:
 
     def round_trip_ns(self, name: GatewayName) -> int:
         member = self._swim.member(name)
-        return ROUND_TRIP_UNKNOWN_NS if member is None or member.rtt_ns is None else member.rtt_ns
+        if member is not None and member.rtt_ns is not None:
+            return member.rtt_ns
+        estimate_ns = self._swim.estimate_rtt_ns(self._swim.name, name)
+        return ROUND_TRIP_UNKNOWN_NS if estimate_ns is None else estimate_ns
 
     def ike_addresses(self, name: GatewayName) -> tuple[IpAddress, ...]:
         metadata = self.metadata(name)
@@ -70,14 +72,14 @@ class MeshView:
             if member.state is MemberState.ALIVE or (
                 member.state is MemberState.SUSPECT and holder in current
             ):
-                found.append(_candidate(member, holder, metadata))
+                found.append(_candidate(self.round_trip_ns(member.name), holder, metadata))
         return tuple(found)
 
 
-def _candidate(member: MemberView, holder: Holder, metadata: GatewayMetadata) -> Candidate:
+def _candidate(round_trip_ns: int, holder: Holder, metadata: GatewayMetadata) -> Candidate:
     return Candidate(
         holder=holder,
-        round_trip_ns=ROUND_TRIP_UNKNOWN_NS if member.rtt_ns is None else member.rtt_ns,
+        round_trip_ns=round_trip_ns,
         site=metadata.site,
         zone=metadata.zone,
         capacity=metadata.capacity,

@@ -14,6 +14,8 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     boot: str
     incarnation: int
     round_trip_ms: float | None
+    estimate_ms: float | None = None
+    """Round-trip time estimated from the coordinates of both."""
     heard_ms_ago: float
     """Since the last sign of life, first hand."""
     site: str

@@ -35,20 +35,26 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
 
 def _members(status: GatewayStatus) -> Table:
     table = Table(title=f"{len(status.members)} members", title_justify="left")
-    for heading in ("name", "state", "round trip", "heard", "site", "zone", "boot"):
-        table.add_column(heading, justify="right" if heading in ("round trip", "heard") else "left")
+    for heading in ("name", "state", "round trip", "estimate", "heard", "site", "zone", "boot"):
+        is_number = heading in ("round trip", "estimate", "heard")
+        table.add_column(heading, justify="right" if is_number else "left")
     for member in sorted(status.members, key=lambda member: member.name):
         is_self = member.name == status.name
         table.add_row(
             f"{member.name} (this one)" if is_self else member.name,
             Text(member.state, _STATE_STYLES.get(member.state, "")),
-            "" if member.round_trip_ms is None else f"{member.round_trip_ms:.1f} ms",
+            _milliseconds(member.round_trip_ms),
+            _milliseconds(member.estimate_ms),
             "" if is_self else f"{member.heard_ms_ago / 1000:.1f} s ago",
             member.site,
             member.zone,
             member.boot[:8],
         )
     return table
+
+
+def _milliseconds(duration_ms: float | None) -> str:
+    return "" if duration_ms is None else f"{duration_ms:.1f} ms"
 
 
 def _copies(status: GatewayStatus) -> Table:

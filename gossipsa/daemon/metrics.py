@@ -33,11 +33,23 @@ def render_metrics(
         for member in status.members
         if member.round_trip_ms is not None
     }
+    estimates = {
+        member.name: round(member.estimate_ms / 1000, 6)
+        for member in status.members
+        if member.estimate_ms is not None
+    }
     for family in (
         _Family("members", "gauge", "Gateways of the mesh by state.", "state", members),
         _Family("clients", "gauge", "Clients whose record is here, by role.", "role", roles),
         _Family("copies", "gauge", "Own clients by acknowledged copies.", "copies", status.copies),
         _Family("round_trip_seconds", "gauge", "Round-trip time to a gateway.", "gateway", round_trips),
+        _Family(
+            "round_trip_estimate_seconds",
+            "gauge",
+            "Round-trip time to a gateway as network coordinates tell it.",
+            "gateway",
+            estimates,
+        ),
         _Family("events_total", "counter", "Reported events by name.", "event", events),
     ):
         lines.extend(family.render())

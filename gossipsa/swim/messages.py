@@ -11,6 +11,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gossipsa.identifiers import BOOT_ID_BYTES, BootId, GatewayName
+from gossipsa.swim.coordinates import COORDINATE_BYTES
 
 METADATA_BYTES_MAX = 512
 MESSAGES_MAX = 256
@@ -78,12 +79,16 @@ class Ping(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_
     """Asks the receiver for an Ack with the same sequence."""
 
     sequence: Sequence32
+    locate: bool = False
+    """Asks where the receiver is, too."""
 
 
 class Ack(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=2):
     """Answers a Ping."""
 
     sequence: Sequence32
+    coordinate: Annotated[bytes, Meta(max_length=COORDINATE_BYTES)] = b""
+    """Where the sender is, if that was asked; see `coordinates`."""
 
 
 class PingRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=3):

@@ -91,6 +91,14 @@ class UpdatesRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoordinateRefused:
+    """A member says that it is where nothing can be."""
+
+    sender: GatewayName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameClash:
     """Somebody else speaks under our own name: two hosts share an identity."""
 
@@ -113,6 +121,7 @@ Event = (
     | MemberRestarted
     | MetadataChanged
     | UpdatesRefused
+    | CoordinateRefused
     | NameClash
     | Stalled
 )

@@ -34,6 +34,8 @@ class Probe:
     gap_ns: int
     accuse: bool
     """True if it is our own: then relays are asked, and its failure raises a suspicion."""
+    locate: bool = False
+    """True if the answers are to say where the target is."""
     attempts: int = 0
     """Pings sent since it started, or started again."""
     next_step_ns: int = 0
@@ -85,12 +87,19 @@ class Prober:
         steps += [probe.nack_ns for probe in self._probes.values() if probe.nack_ns is not None]
         return min(steps, default=None)
 
-    def ping(self, target: GatewayName, *, now_ns: int) -> Post:
+    def ping(self, target: GatewayName, *, now_ns: int, locate: bool = False) -> Post:
         """A single ping, no part of a probe."""
-        return (target, Ping(sequence=self._expect(target, target, now_ns)))
+        return (target, Ping(sequence=self._expect(target, target, now_ns), locate=locate))
 
     def start(
-        self, target: GatewayName, *, ack_wait_ns: int, multiplier: int, accuse: bool, now_ns: int
+        self,
+        target: GatewayName,
+        *,
+        ack_wait_ns: int,
+        multiplier: int,
+        accuse: bool,
+        now_ns: int,
+        locate: bool = False,
     ) -> list[Post]:
         """Probe a target now; joins the probe that is under way, if there is one.
 
@@ -98,6 +107,7 @@ class Prober:
             ack_wait_ns: time within which this target usually answers.
             multiplier: local health; stretches the waits.
             accuse: see `Probe.accuse`.
+            locate: see `Probe.locate`.
         """
         probe = self._probes.get(target)
         if probe is not None:
@@ -110,6 +120,7 @@ class Prober:
             ack_wait_ns=ack_wait_ns * multiplier,
             gap_ns=self._settings.ping_gap_ns * multiplier,
             accuse=accuse,
+            locate=locate,
         )
         self._probes[target] = probe
         return [self._attempt(probe, now_ns)]
@@ -227,7 +238,7 @@ class Prober:
         probe.attempts += 1
         patient = probe.attempts in (1, self._settings.ping_attempts)
         probe.next_step_ns = now_ns + (probe.ack_wait_ns if patient else probe.gap_ns)
-        return (probe.target, Ping(sequence=self._expect(probe.target, probe.target, now_ns)))
+        return self.ping(probe.target, now_ns=now_ns, locate=probe.locate)
 
     def _ask_relays(self, probe: Probe, relays: list[GatewayName], now_ns: int) -> list[Post]:
         probe.relays += [relay for relay in relays if relay not in probe.relays]

@@ -18,6 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.allowance import Allowance, SenderAllowances
+from gossipsa.swim.coordinate_map import CoordinateMap
+from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
 from gossipsa.swim.dissemination import PiggybackQueue
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.member import Member, MemberView, claim_key
@@ -37,7 +39,7 @@ from gossipsa.swim.messages import (
     Update,
 )
 from gossipsa.swim.outbox import Outbox
-from gossipsa.swim.outputs import Event, NameClash, Outputs, Stalled, UpdatesRefused
+from gossipsa.swim.outputs import CoordinateRefused, Event, NameClash, Outputs, Stalled, UpdatesRefused
 from gossipsa.swim.probe import Post, Probe, Prober
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import ReunionBeat, SeedCalls
@@ -49,6 +51,8 @@ from gossipsa.swim.watch import WatchList
 EXCHANGES_PER_SECOND = 10
 EXCHANGES_BURST = 16
 """Full states asked for out of turn: from strangers, and from members that return."""
+LOCATED_PER_ROUND = 2
+"""Members asked out of turn where they are, each round, as long as there are any who never said it."""
 SUSPECTS_EXACT_MAX = 16
 """Suspects whose deadlines are looked at in every turn; of more, at every beat."""
 VERDICT_BEAT_NS = 10 * MILLISECOND_NS
@@ -94,6 +98,7 @@ class Swim:
         self._prober = Prober(settings)
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
+        self._coordinates = CoordinateMap(random, members_max=settings.members_max)
         self._news = PiggybackQueue(settings)
         self._outbox = Outbox(boot, settings)
         self._seeds = SeedCalls(settings)
@@ -124,6 +129,11 @@ class Swim:
         return {member.name: member.view() for member in self._table}
 
     @property
+    def name(self) -> GatewayName:
+        """Our own."""
+        return self._name
+
+    @property
     def metadata(self) -> bytes:
         """What we say of ourselves."""
         return self._own.metadata
@@ -146,6 +156,21 @@ class Swim:
     def member(self, name: GatewayName) -> MemberView | None:
         member = self._table.get(name)
         return None if member is None else member.view()
+
+    def coordinate(self, name: GatewayName) -> Coordinate | None:
+        """Where a member, or we, are in the space of round-trip times; None if it never said so."""
+        return self._coordinates.own if name == self._name else self._coordinates.get(name)
+
+    def estimate_rtt_ns(self, one: GatewayName, other: GatewayName) -> int | None:
+        """How long a round trip between two gateways takes; we may be one of them.
+
+        Returns:
+            None if one of them never said where it is.
+        """
+        here, there = self.coordinate(one), self.coordinate(other)
+        if here is None or there is None:
+            return None
+        return 0 if one == other else int(here.distance_ms(there) * MILLISECOND_NS)
 
     def join(self, seeds: Sequence[GatewayName], *, now_ns: int) -> Outputs:
         """Ask seeds for the full state, each until it answers or is known from others.
@@ -350,6 +375,7 @@ class Swim:
             self._rings.discard(update.member)
             return
         self._rings.add(update.member, self._site_of(update.member))
+        self._coordinates.want(update.member)
         if update.state is MemberState.SUSPECT:
             self._form_opinion(update.member)
         elif returned and sender == update.member:
@@ -461,7 +487,8 @@ class Swim:
     def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
         match message:
             case Ping():
-                self._outbox.post(sender, Ack(sequence=message.sequence))
+                coordinate = self._coordinates.own.encode() if message.locate else b""
+                self._outbox.post(sender, Ack(sequence=message.sequence, coordinate=coordinate))
             case Ack():
                 self._handle_ack(sender, boot, message)
             case PingRequest():
@@ -484,8 +511,16 @@ class Swim:
         if answer is None or member is None:
             return
         member.round_trip.sample(answer.rtt_ns)
+        if ack.coordinate:
+            self._hear_coordinate(sender, ack.coordinate, answer.rtt_ns)
         if member.boot == boot:
             self._contradict(member)
+
+    def _hear_coordinate(self, sender: GatewayName, encoded: bytes, rtt_ns: int) -> None:
+        try:
+            self._coordinates.hear(sender, encoded, rtt_ns=rtt_ns, now_ns=self._now_ns)
+        except CoordinateRefusedError as error:
+            self._events.append(CoordinateRefused(sender=sender, reason=str(error)))
 
     def _handle_ping_request(self, sender: GatewayName, request: PingRequest) -> None:
         if request.target == self._name:
@@ -564,7 +599,10 @@ class Swim:
         for name in self._rings.probed(lambda name: self._table.live(name) and name not in self._prober):
             member = self._table.get(name)
             if member is not None:
-                self._probe(member, accuse=True)
+                self._probe(member, accuse=True, locate=True)
+        for name in self._coordinates.take_wanted(LOCATED_PER_ROUND, self._table.live, now_ns=self._now_ns):
+            if name not in self._prober:
+                self._post([self._prober.ping(name, now_ns=self._now_ns, locate=True)])
 
     def _beat_watched(self) -> None:
         for name in self._watch:
@@ -604,7 +642,7 @@ class Swim:
     def _next_exchange_ns(self) -> int:
         return self._now_ns + int(self._settings.exchange_interval_ns * (0.5 + self._random.random()))
 
-    def _probe(self, member: Member, *, accuse: bool) -> None:
+    def _probe(self, member: Member, *, accuse: bool, locate: bool = False) -> None:
         if self._own.left:
             return
         posts = self._prober.start(
@@ -613,6 +651,7 @@ class Swim:
             multiplier=self._health.multiplier,
             accuse=accuse,
             now_ns=self._now_ns,
+            locate=locate,
         )
         self._post(posts)
 

@@ -11,6 +11,7 @@ def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
         boot="00",
         incarnation=1,
         round_trip_ms=round_trip_ms,
+        estimate_ms=round_trip_ms,
         heard_ms_ago=0.0,
         site="",
         zone="",
@@ -55,6 +56,10 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
         "# HELP gossipsa_round_trip_seconds Round-trip time to a gateway.\n"
         "# TYPE gossipsa_round_trip_seconds gauge\n"
         'gossipsa_round_trip_seconds{gateway="b\\"\\\\"} 0.0805\n'
+        "# HELP gossipsa_round_trip_estimate_seconds "
+        "Round-trip time to a gateway as network coordinates tell it.\n"
+        "# TYPE gossipsa_round_trip_estimate_seconds gauge\n"
+        'gossipsa_round_trip_estimate_seconds{gateway="b\\"\\\\"} 0.0805\n'
         "# HELP gossipsa_events_total Reported events by name.\n"
         "# TYPE gossipsa_events_total counter\n"
         'gossipsa_events_total{event="gateway-failed"} 2\n'

@@ -76,8 +76,8 @@ updates = st.builds(
     metadata=st.binary(max_size=512),
 )
 messages = st.one_of(
-    st.builds(Ping, sequence=sequences),
-    st.builds(Ack, sequence=sequences),
+    st.builds(Ping, sequence=sequences, locate=st.booleans()),
+    st.builds(Ack, sequence=sequences, coordinate=st.binary(max_size=32)),
     st.builds(PingRequest, sequence=sequences, target=gateway_names),
     st.builds(IndirectAck, sequence=sequences, boot=boots),
     st.builds(Nack, sequence=sequences),

@@ -333,6 +333,8 @@ def test_metadata_reaches_everybody_once() -> None:
 
 def idle_packets_per_second(count: int, watched: int) -> float:
     network = settled(count, seed=1, watched=watched)
+    # Until everybody knows where everybody is.
+    network.run(8 * SECOND_NS)
     before = sum(host.sent.packets for host in network.hosts.values())
     network.run(2 * SECOND_NS)
     return (sum(host.sent.packets for host in network.hosts.values()) - before) / count / 2
