@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Protocol
 
 from examples.demo.client_states import Draw
 from gossipsa.identifiers import Endpoint, GatewayName
@@ -51,6 +52,12 @@ class GatewayFiles:
     """The daemon's standard error."""
 
 
+class GatewayAddresses(Protocol):
+    """Where gateways listen."""
+
+    def gateway(self, index: int) -> IPv4Address: ...
+
+
 class LoopbackAddresses:
     """Addresses for one run: gateways in 127.x.0.0/24, clients in the subnets after it."""
 
@@ -67,7 +74,7 @@ class LoopbackAddresses:
 
 
 def write_mesh(
-    directory: Path, *, count: int, addresses: LoopbackAddresses, draw: Draw
+    directory: Path, *, count: int, addresses: GatewayAddresses, draw: Draw
 ) -> tuple[GatewayFiles, ...]:
     """Draw keys and write the files of `count` gateways, each in a zone of its own.
 
@@ -83,8 +90,8 @@ def write_mesh(
     return gateways
 
 
-def _place(directory: Path, index: int, addresses: LoopbackAddresses) -> GatewayFiles:
-    name = GATEWAY_NAMES[index]
+def _place(directory: Path, index: int, addresses: GatewayAddresses) -> GatewayFiles:
+    name = GATEWAY_NAMES[index] if index < len(GATEWAY_NAMES) else f"gateway-{index + 1}"
     address = addresses.gateway(index)
     return GatewayFiles(
         name=GatewayName(name),

@@ -1,47 +1,81 @@
 """Prints the benchmark tables: ratios of two things measured in one run, since machines differ.
 
-    python -m tests.bench [--results DIRECTORY]
+    python -m tests.bench [TABLE ...] [--results DIRECTORY]
+    python -m tests.bench mesh [--sizes 8,16,32] [--repetitions 5] [--quick]
 
-Needs root: the lab boots a kernel with ESP and stock strongSwan.
+move: clients moved by gossipsa, against connecting anew. Boots a kernel with ESP and stock strongSwan.
+mesh: gossipsa's mesh, against Serf's (Debian's package `serf`). Needs iproute2 and iptables.
+
+All need root. Raw results stay in the directory of results.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.move_or_connect import MoveOrConnect, measure
+from tests.bench import move_or_connect
+from tests.bench.mesh import beside_serf
+from tests.bench.mesh.plan import QUICK, Plan
+from tests.bench.mesh.table import mesh_table
+from tests.bench.move_table import move_table
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--results", type=Path, default=Path("out/bench"))
-    found = measure(parser.parse_args().results.resolve())
-    Console().print(_table(found))
+    options = _parser().parse_args()
+    for name in options.tables or _TABLES:
+        Console(width=None if sys.stdout.isatty() else 140).print(_TABLES[name](options))
     return 0
 
 
-def _table(found: MoveOrConnect) -> Table:
-    table = Table(title=f"{found.clients} clients: moved by gossipsa, against connecting anew (one lab run)")
-    for heading in ("what", "seconds", "of connecting anew"):
-        table.add_column(heading, justify="left" if heading == "what" else "right")
-    rows = (
-        ("all connect anew (IKE_SA_INIT, IKE_AUTH)", found.connect_s),
-        ("all moved, from verdict to last answer", found.move_s),
-        ("all moved, from power cut to last answer", found.detect_s + found.move_s),
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    for what, seconds in rows:
-        table.add_row(what, f"{seconds:.2f}", f"{seconds / found.connect_s:.2f}")
-    table.add_row("detected after the power cut", f"{found.detect_s:.2f}", "")
-    table.add_section()
-    # One emulated CPU does the work of all hosts: so the shares tell what is gossipsa's and what is not.
-    for what, seconds in found.cpu_s.items():
-        table.add_row(f"CPU time while moving: {what}", f"{seconds:.2f}", f"{seconds / found.connect_s:.2f}")
-    return table
+    parser.add_argument(
+        "tables", nargs="*", metavar="TABLE", choices=[*_TABLES, []], help="all of them by default"
+    )
+    parser.add_argument("--results", type=Path, default=Path("out/bench"))
+    mesh = parser.add_argument_group("mesh")
+    mesh.add_argument("--quick", action="store_true", help="a few minutes, for the shape")
+    mesh.add_argument("--sizes", type=_sizes, metavar="N,N,...", help="numbers of agents")
+    mesh.add_argument(
+        "--repetitions", type=int, metavar="N", help="of kills, stops, splits, boots and stalls"
+    )
+    return parser
+
+
+def _move(options: argparse.Namespace) -> Table:
+    return move_table(move_or_connect.measure(options.results.resolve()))
+
+
+def _mesh(options: argparse.Namespace) -> Table:
+    plan = QUICK if options.quick else Plan()
+    if options.sizes:
+        at = plan.faults_at if plan.faults_at in options.sizes else options.sizes[0]
+        plan = msgspec.structs.replace(plan, sizes=options.sizes, faults_at=at)
+    if options.repetitions:
+        times = options.repetitions
+        plan = msgspec.structs.replace(plan, repetitions=times, boots=times, stalls=times)
+    return mesh_table(beside_serf.measure(plan, options.results.resolve()))
+
+
+_TABLES: dict[str, Callable[[argparse.Namespace], Table]] = {"move": _move, "mesh": _mesh}
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(part) for part in text.split(","))
+    if not all(2 <= size <= 200 for size in sizes):
+        raise argparse.ArgumentTypeError("a mesh has 2 to 200 agents here")
+    return sizes
 
 
 if __name__ == "__main__":

@@ -1,0 +1,106 @@
+"""What was measured, in seconds unless the name says otherwise; kept as JSON beside the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import NamedTuple
+
+import msgspec
+
+
+class Spread(NamedTuple):
+    """Median, least and greatest of some values."""
+
+    median: float
+    least: float
+    greatest: float
+
+
+def spread(values: Sequence[float]) -> Spread | None:
+    """None of no values."""
+    return Spread(median(values), min(values), max(values)) if values else None
+
+
+class Boot(msgspec.Struct, kw_only=True):
+    """All agents started anew."""
+
+    in_turn_s: float
+    """Each started when its predecessor runs: from the last start until all see all."""
+    last_running_s: float
+    """From the last start until that agent says that it takes part."""
+    at_once_s: float
+    """The first one runs, and all others are started at once: from then until all see all."""
+
+
+class Death(msgspec.Struct, kw_only=True):
+    """One agent killed, or stopped; and brought back when all knew."""
+
+    all_know_s: float
+    all_told_s: float
+    """Until every application was told."""
+    back_s: float
+    """Killed: from the start of its new process. Stopped: from its resumption. Until all see all."""
+    back_from_running_s: float
+    """Killed: from the first report of the new process. Stopped: as `back_s`."""
+
+
+class Split(msgspec.Struct, kw_only=True):
+    """The halves apart, and together again."""
+
+    detected_s: float
+    """Until everyone in either half holds everyone in the other for failed."""
+    healed_s: float
+
+
+class Stall(msgspec.Struct, kw_only=True):
+    """One agent stopped for a while."""
+
+    stalled_s: float
+    suspicions: int
+    verdicts: int
+    """Agents held for failed by anybody, the stalled one's own verdicts included."""
+    back_s: float
+    """From the end of the stall until all see all; 0 if they did all the time."""
+
+
+class Loss(msgspec.Struct, kw_only=True):
+    """Nothing happens, but that packets are lost."""
+
+    share: float
+    lasted_s: float
+    suspicions: int
+    """Episodes: several members that suspect one at the same time count once."""
+    verdicts: int
+    suspicion_reports: int
+    """Every agent's own."""
+    verdict_reports: int
+    octets_a_second: float
+    """Each agent, as IP packets."""
+
+
+class Idle(msgspec.Struct, kw_only=True):
+    """What an agent costs when nothing happens: the mean of all."""
+
+    lasted_s: float
+    cpu_ms_a_second: float
+    pss_bytes: float
+    octets_a_second: float
+    """Sent, as IP packets."""
+    packets_a_second: float
+
+
+class SystemFigures(msgspec.Struct, kw_only=True):
+    """One system, with a number of agents."""
+
+    system: str
+    agents: int
+    boots: list[Boot] = msgspec.field(default_factory=list)
+    kills: list[Death] = msgspec.field(default_factory=list)
+    stops: list[Death] = msgspec.field(default_factory=list)
+    splits: list[Split] = msgspec.field(default_factory=list)
+    stalls: list[Stall] = msgspec.field(default_factory=list)
+    loss: Loss | None = None
+    idle: Idle | None = None
+    unfinished: list[str] = msgspec.field(default_factory=list)
+    """What did not happen in time."""
