@@ -72,12 +72,11 @@ class Campaign:
         if figures.agents != plan.faults_at:
             return
         async with self._settled() as mesh:
+            loss = plan.loss
+            figures.loss = await self._attempt("loss", lambda: mesh.lose(loss, lasting_s=plan.loss_s))
             for stall_s in plan.stalls_s:
                 what = f"stall of {stall_s:g} s"
                 await self._repeat(what, plan.stalls, lambda: mesh.stall(stall_s), figures.stalls)  # noqa: B023
-        async with self._settled() as mesh:
-            loss = plan.loss
-            figures.loss = await self._attempt("loss", lambda: mesh.lose(loss, lasting_s=plan.loss_s))
         async with self._settled() as mesh:
             await self._repeat("split", plan.repetitions, mesh.split, figures.splits)
 

@@ -25,11 +25,11 @@ def test_three_daemons_boot_die_return_and_are_split(tmp_path: Path) -> None:
         boots=1,
         repetitions=1,
         stalls=1,
-        stalls_s=(1.0,),
+        stalls_s=(0.5,),
         loss=1.0,
-        loss_s=2.0,
+        loss_s=1.0,
         idle_s=1.0,
-        settle_s=0.5,
+        settle_s=0.2,
         systems=("gossipsa",),
     )
     file = tmp_path / "mesh.json"
