@@ -27,7 +27,7 @@ def test_three_daemons_boot_die_return_and_are_split(tmp_path: Path) -> None:
         stalls=1,
         stalls_s=(0.5,),
         loss=1.0,
-        loss_s=1.0,
+        loss_s=2.0,
         idle_s=1.0,
         settle_s=0.2,
         systems=("gossipsa",),
