@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lab bench lint sim clean
+.PHONY: demo test lab bench lint sim fuzz clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.demo --out out/demo
@@ -20,6 +20,11 @@ bench: $(STAMP)
 
 sim: $(STAMP)
 	$(BIN)/python -m sim all --seeds 0..19
+
+# Coverage-guided where there is a wheel of atheris for this Python, else plain mutation.
+fuzz: $(STAMP)
+	-$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz all --executions $(or $(EXECUTIONS),100000)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -183,7 +183,10 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigurationError(f"{file}: is nested too deeply") from None
+    except ValueError as error:
+        # Besides TOML's and UTF-8's own: a number of thousands of digits, a path with a NUL in it.
         raise ConfigurationError(f"{file}: {error}") from None
 
 

@@ -6,6 +6,7 @@ import base64
 import binascii
 import dataclasses
 import ipaddress
+import math
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,7 +75,10 @@ class ConfigTable:
         """A path; a relative one starts at the directory of the configuration file."""
         if key not in self._left and default is not None:
             return default
-        return self.file.parent / self.take(key, str)
+        text = self.take(key, str)
+        if "\0" in text:
+            raise self.error(key, "is no path: there is a NUL in it")
+        return self.file.parent / text
 
     def take_endpoint(self, key: str, default: Endpoint | None = None) -> Endpoint:
         if key not in self._left and default is not None:
@@ -87,8 +91,10 @@ class ConfigTable:
     def take_addresses(self, key: str, default: tuple[IpAddress, ...]) -> tuple[IpAddress, ...]:
         if key not in self._left:
             return default
+        texts = self.take(key, list)
         try:
-            return tuple(ipaddress.ip_address(text) for text in self.take(key, list))
+            # A number would pass for an address, too.
+            return tuple(ipaddress.ip_address(str(text)) for text in texts)
         except ValueError as error:
             raise self.error(key, str(error)) from None
 
@@ -166,6 +172,8 @@ class ConfigTable:
         may_be_fraction = name.endswith(("_ns", "_s"))
         if isinstance(value, bool) or not isinstance(value, int | float if may_be_fraction else int):
             raise self.error(key, f"must be {_describe(int)}, not {_describe(type(value))}")
+        if not math.isfinite(value):
+            raise self.error(key, f"is {value}, and must be finite")
         if name.endswith("_ns"):
             return round(value * _NS_PER_MS)
         return value / _MS_PER_S if name.endswith("_s") else value

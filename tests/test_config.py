@@ -166,7 +166,8 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         (SMALLEST + '[ike]\naddresses = ["::"]', "ike.addresses: must be addresses that clients can send to"),
         (SMALLEST + '[ike]\naddresses = ["10.0.0.1", "10.0.0.2"]', "ike_addresses needs one address of each"),
         (SMALLEST + '[ike]\naddresses = ["ten"]', "ike.addresses: 'ten' does not appear to be"),
-        (SMALLEST + "[ike]\naddresses = [5.5]", "ike.addresses: 5.5 does not appear to be"),
+        (SMALLEST + "[ike]\naddresses = [5.5]", "ike.addresses: '5.5' does not appear to be"),
+        (SMALLEST + "[ike]\naddresses = [5]", "ike.addresses: '5' does not appear to be"),
         (SMALLEST + "[ike]\nsegment_count = 17", "ike: segment_count is 17"),
         (SMALLEST + '[log]\nlevel = "loud"', 'log.level: is "loud"'),
         (SMALLEST + PEER + PEER, "peers[1].name: b stands twice"),
@@ -175,7 +176,12 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         (SMALLEST + PEER.replace(KEY, "no key!"), "peers[0].public_key: is no base64 text"),
         (SMALLEST + PEER.replace("10.0.3.2", "0.0.0.0"), "peers[0].address: 0.0.0.0:7946 is nowhere"),
         (SMALLEST + PEER + "port = 5", "peers[0].port: is no setting that gossipsa knows"),
+        (SMALLEST + "[swim]\nprobe_interval_ms = inf", "swim.probe_interval_ms: is inf, and must be finite"),
+        (SMALLEST + "[swim]\nprobe_interval_ms = nan", "swim.probe_interval_ms: is nan, and must be finite"),
+        (SMALLEST + '[log]\nevents_file = "\\u0000"', "log.events_file: is no path"),
         ("name = ", "Invalid value"),
+        ("name = " + "[" * 5_000, "is nested too deeply"),
+        ("name = " + "9" * 5_000, "Exceeds the limit"),
     ],
 )
 def test_every_complaint_names_file_and_key(tmp_path: Path, text: str, complaint: str) -> None:

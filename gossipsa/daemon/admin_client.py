@@ -36,14 +36,25 @@ def ask_daemon(path: Path, request: dict[str, str]) -> dict[str, Any]:
             stream.connect(str(path))
             stream.sendall(msgspec.json.encode(request) + b"\n")
             line = _read_line(stream)
-        answer = msgspec.json.decode(line)
     except OSError as error:
         reason = error.strerror or str(error) or "no answer"
         raise DaemonUnreachableError(f"no gossipsa answers on {path}: {reason}") from None
-    except msgspec.DecodeError:
-        raise DaemonUnreachableError(f"what answers on {path} is no gossipsa") from None
+    return decode_answer(line)
+
+
+def decode_answer(line: bytes) -> dict[str, Any]:
+    """Reads one line of a daemon.
+
+    Raises:
+        DaemonUnreachableError: no daemon says such a thing.
+        DaemonRefusedError: with the daemon's reason.
+    """
+    try:
+        answer = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        answer = None
     if not isinstance(answer, dict):
-        raise DaemonUnreachableError(f"what answers on {path} is no gossipsa")
+        raise DaemonUnreachableError("what answers on the admin socket is no gossipsa")
     if "error" in answer:
         raise DaemonRefusedError(str(answer["error"]))
     return answer
