@@ -35,7 +35,7 @@ from gossipsa.mesh_view import MeshView
 from gossipsa.outbox import Outbox
 from gossipsa.replication import messages as replication
 from gossipsa.replication.lane_ledger import LaneLedger
-from gossipsa.replication.placement import choose_replicas
+from gossipsa.replication.placement import Placement
 from gossipsa.replication.recall import Recall
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
@@ -55,6 +55,7 @@ from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import Channel, MessageTooLongError, Outgoing, SealError, Sessions
 
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
+_RECORDS_UNTOLD_MAX = 64
 _RAISE_WAIT_NS = 1_000_000_000
 _RETURN_RECORDS_MAX = 64
 
@@ -83,6 +84,8 @@ class Gateway:
         self._settings = settings
         self._keyring = keyring
         self._me = Holder(settings.name, boot)
+        self._is_draining = False
+        self._records_told = 0
         self._outbox = Outbox()
         self._counts: Counter[str] = Counter()
         self._sessions = Sessions(keyring=keyring, boot=boot, entropy=entropy)
@@ -91,21 +94,16 @@ class Gateway:
             name=settings.name,
             boot=boot,
             endpoint=settings.mesh_endpoint,
-            metadata=encode(
-                GatewayMetadata(
-                    protocol_version=PROTOCOL_VERSION,
-                    site=settings.site,
-                    zone=settings.zone,
-                    capacity=settings.capacity,
-                    ike_addresses=settings.ike_addresses,
-                )
-            ),
+            metadata=self._describe(records=0),
             random=random,
             site_of=self._site_of,
         )
         self._mesh = MeshView(self._swim)
         self._ledger = LaneLedger()
         self._store = RecordStore(self._ledger)
+        self._placement = Placement(
+            owner=settings.name, site=settings.site, zone=settings.zone, settings=settings.replication
+        )
         self._replicator = Replicator(me=self._me, settings=settings.replication, ledger=self._ledger)
         self._coordinator = Coordinator(
             me=self._me,
@@ -271,6 +269,7 @@ class Gateway:
         self._check_raised(now_ns)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
+            self._tell_load(now_ns)
             self._place()
 
     def _hear(self, data: bytes, whence: str, now_ns: int) -> None:
@@ -396,18 +395,34 @@ class Gateway:
         self._announcer.gateway_alive(name)
         self._place()
 
-    def _place(self) -> None:
+    def _describe(self, *, records: int) -> bytes:
+        """What we tell all others of ourselves."""
         settings = self._settings
-        replicas = choose_replicas(
-            self._mesh.candidates(self._replicator.replicas),
-            current=self._replicator.replicas,
-            own_site=settings.site,
-            own_zone=settings.zone,
-            replicas=settings.replication.replicas,
-            hysteresis_percent=settings.replication.hysteresis_percent,
+        return encode(
+            GatewayMetadata(
+                protocol_version=PROTOCOL_VERSION,
+                site=settings.site,
+                zone=settings.zone,
+                capacity=settings.capacity,
+                ike_addresses=settings.ike_addresses,
+                draining=self._is_draining,
+                records=records,
+            )
         )
-        if self._replicator.place(replicas, alive=self._mesh.live_holders()):
-            self._outbox.report("replicas-chosen", detail=", ".join(str(holder) for holder in replicas))
+
+    def _tell_load(self, now_ns: int) -> None:
+        """Says how many records are here, seldom: every change goes to the whole mesh."""
+        records = len(self._store) + len(self._replicator)
+        if abs(records - self._records_told) > _RECORDS_UNTOLD_MAX + self._records_told // 8:
+            self._records_told = records
+            self._swim.set_metadata(self._describe(records=records), now_ns=now_ns)
+
+    def _place(self) -> None:
+        shards = self._placement.choose(self._mesh.candidates())
+        moved = self._replicator.place(shards, alive=self._mesh.live_holders())
+        if moved:
+            names = sorted({holder.gateway for replicas in shards for holder in replicas})
+            self._outbox.report("replicas-chosen", detail=f"{moved} shards: {', '.join(names)}")
 
     # Our own clients
 

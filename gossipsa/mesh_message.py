@@ -26,6 +26,10 @@ class GatewayMetadata(Value, frozen=True):
     """0 takes no records."""
     ike_addresses: tuple[IpAddress, ...]
     """Where its IKE daemon listens; asked for a sign of life before its clients are taken over."""
+    draining: bool = False
+    """True while it is being emptied: it takes no records and no clients."""
+    records: int = 0
+    """How many records it holds, about: told anew when it is an eighth more or less."""
 
 
 MeshMessage = Gossip | StateMessage

@@ -61,29 +61,26 @@ class MeshView:
             Holder(member.name, member.boot) for member in self._swim.members.values() if member.state.live
         )
 
-    def candidates(self, current: tuple[Holder, ...]) -> tuple[Candidate, ...]:
-        """Gateways fit to keep records. A suspected one stays what it is: no more and no less."""
+    def candidates(self) -> tuple[Candidate, ...]:
+        """Gateways that may keep records."""
         found = []
         for member in self._swim.members.values():
             metadata = self.metadata(member.name)
-            if metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
+            if not member.state.live or metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
                 continue
-            holder = Holder(member.name, member.boot)
-            if member.state is MemberState.ALIVE or (
-                member.state is MemberState.SUSPECT and holder in current
-            ):
-                found.append(_candidate(self.round_trip_ns(member.name), holder, metadata))
+            found.append(
+                Candidate(
+                    holder=Holder(member.name, member.boot),
+                    round_trip_ns=self.round_trip_ns(member.name),
+                    site=metadata.site,
+                    zone=metadata.zone,
+                    capacity=metadata.capacity,
+                    records=metadata.records,
+                    draining=metadata.draining,
+                    suspected=member.state is MemberState.SUSPECT,
+                )
+            )
         return tuple(found)
-
-
-def _candidate(round_trip_ns: int, holder: Holder, metadata: GatewayMetadata) -> Candidate:
-    return Candidate(
-        holder=holder,
-        round_trip_ns=round_trip_ns,
-        site=metadata.site,
-        zone=metadata.zone,
-        capacity=metadata.capacity,
-    )
 
 
 def _decode(metadata: bytes) -> GatewayMetadata | None:

@@ -29,14 +29,29 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After this long an unacknowledged record is sent again; 50 ms to 60 s."""
     unacknowledged_records_max: int = 1024
     """Records under way to one replica; 1 to 65536. The others wait."""
+    candidates: int = 6
+    """The nearest gateways in other zones, of which each shard of our clients gets its replicas; 1 to 64, and
+    at least `replicas`. A dead gateway's clients spread over so many takers; more are farther away."""
+    distance_scale_ns: int = 50 * _MS
+    """A gateway farther by so much of round-trip time gets e times fewer records; 1 ms to 10 s. Large values
+    spread the load evenly over the candidates, small ones keep it near."""
     hysteresis_percent: int = 25
-    """A replica gives way to a nearer gateway only if that is nearer by this much; 0 to 100."""
+    """A gateway counts as farther or nearer only once its round-trip time has left its power of two by this
+    much; 0 to 100. Against jitter."""
+    load_percent_max: int = 125
+    """A gateway with more than this part of its fair share of all records, by capacity, gets no further
+    shards; 100 to 10000."""
 
     def __post_init__(self) -> None:
         _check("replicas", self.replicas, 1, 4)
         _check("resend_interval_ns", self.resend_interval_ns, 50 * _MS, 60_000 * _MS)
         _check("unacknowledged_records_max", self.unacknowledged_records_max, 1, 65_536)
+        _check("candidates", self.candidates, 1, 64)
+        _check("distance_scale_ns", self.distance_scale_ns, _MS, 10_000 * _MS)
         _check("hysteresis_percent", self.hysteresis_percent, 0, 100)
+        _check("load_percent_max", self.load_percent_max, 100, 10_000)
+        if self.candidates < self.replicas:
+            raise ConfigurationError("candidates must be as many as replicas, or more")
 
 
 class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +120,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""
     zone: str = ""
     capacity: int = 100
-    """0 to 1000000. 0 keeps no records for others; greater numbers are told to the others, and equal."""
+    """0 to 1000000. 0 keeps no records for others; of two others one with twice the capacity gets twice the
+    records."""
     ike_addresses: tuple[IpAddress, ...]
     """Addresses at which this gateway's IKE daemon serves clients, at most one of each family."""
     ike_port: int = 4500

@@ -1,12 +1,28 @@
-"""Which gateways keep the records of an owner, and in which order they take over."""
+"""Which gateways keep the records of an owner, shard by shard, and in which order they take over.
+
+Candidates are the nearest few gateways outside the owner's zone. Each shard goes to the k of them that win it
+by weighted rendezvous hashing, one in each zone as long as there are zones; the weight is capacity, damped by
+distance. So the load of a dead gateway spreads over its neighbours, a change of membership moves the shards
+that it must move and no others, and of the k the nearest takes over.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from math import exp
 
 import msgspec
 
-from gossipsa.identifiers import Holder
+from gossipsa.identifiers import GatewayName, Holder
+from gossipsa.replication.distance import Distances
+from gossipsa.replication.rendezvous import Draws
+from gossipsa.replication.shards import NOWHERE, SHARD_COUNT, ShardMap
+from gossipsa.settings import ReplicationSettings
+
+_RECORDS_SLACK = 64
+"""So few records more than a fair share overload nobody."""
+_EXPONENT_MAX = 500.0
+"""Keeps the weights of very far gateways above 0."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,73 +33,137 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     site: str
     zone: str
     capacity: int
+    """0 keeps nothing."""
+    records: int = 0
+    """How many it says it holds, of its own clients and of others'."""
+    draining: bool = False
+    """True for one that is being emptied: it keeps nothing."""
+    suspected: bool = False
+    """True for one that may be dead: it takes nothing new, and keeps what it has."""
 
 
-def choose_replicas(
-    candidates: Collection[Candidate],
-    *,
-    current: Sequence[Holder],
-    own_site: str,
-    own_zone: str,
-    replicas: int,
-    hysteresis_percent: int,
-) -> tuple[Holder, ...]:
-    """The nearest gateways, the nearest first: that one takes over.
+class _Suitor(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate as placement weighs it. Two equal sets of suitors lead to the same choice."""
 
-    Failure domains go before nearness: gateways of other zones than ours, then of other sites, and of each
-    other, are chosen as long as there are any. A gateway that is a replica now counts as nearer by
-    `hysteresis_percent`, so that a jittering round-trip time moves nothing.
+    holder: Holder
+    site: str
+    zone: str
+    distance_ns: int
+    capacity: int
+    takes_more: bool
+    """False: only what it has already."""
 
-    Returns:
-        At most `replicas` holders; fewer if there are fewer candidates.
-    """
+    @property
+    def name(self) -> GatewayName:
+        return self.holder.gateway
 
-    def distance(candidate: Candidate) -> float:
-        bonus = 1 - hysteresis_percent / 100 if candidate.holder in current else 1.0
-        return candidate.round_trip_ns * bonus
 
-    left = [candidate for candidate in candidates if candidate.capacity > 0]
-    zones = {own_zone} if own_zone else set()
-    sites = {own_site} if own_site else set()
-    chosen: list[Candidate] = []
-    while left and len(chosen) < replicas:
-        best = min(
-            left,
-            key=lambda candidate: (
-                candidate.zone in zones,
-                candidate.site in sites,
-                distance(candidate),
-                candidate.holder,
-            ),
-        )
-        left.remove(best)
-        chosen.append(best)
-        zones |= {best.zone} if best.zone else set()
-        sites |= {best.site} if best.site else set()
-    return tuple(
+class Placement:
+    """Chooses for all shards of one owner, and remembers the choice."""
+
+    def __init__(self, *, owner: GatewayName, site: str, zone: str, settings: ReplicationSettings) -> None:
+        self._site = site
+        self._zone = zone
+        self._settings = settings
+        self._draws = Draws(owner)
+        self._distances = Distances(hysteresis_percent=settings.hysteresis_percent)
+        self._suitors: tuple[_Suitor, ...] = ()
+        self._shards: ShardMap = NOWHERE
+
+    def choose(self, candidates: Collection[Candidate]) -> ShardMap:
+        """For each shard at most k holders, the nearest first; fewer if there are fewer candidates."""
+        suitors = self._weigh(candidates)
+        if suitors != self._suitors:
+            self._suitors = suitors
+            self._draws.keep(frozenset(suitor.name for suitor in suitors))
+            self._shards = tuple(
+                self._choose_for(shard, suitors, self._shards[shard]) for shard in range(SHARD_COUNT)
+            )
+        return self._shards
+
+    def _weigh(self, candidates: Collection[Candidate]) -> tuple[_Suitor, ...]:
+        """The nearest suitable candidates, the nearest first."""
+        fit = [candidate for candidate in candidates if candidate.capacity > 0 and not candidate.draining]
+        full = _overloaded(fit, load_percent_max=self._settings.load_percent_max)
+        suitors = [
+            _Suitor(
+                holder=candidate.holder,
+                site=candidate.site,
+                zone=candidate.zone,
+                distance_ns=self._distances.distance_ns(candidate.holder.gateway, candidate.round_trip_ns),
+                capacity=candidate.capacity,
+                takes_more=not candidate.suspected and candidate.holder not in full,
+            )
+            for candidate in fit
+        ]
+        self._distances.keep({suitor.name for suitor in suitors})
+        # Gateways at equal distances would be chosen by their names all over the mesh: each owner draws.
+        suitors.sort(key=lambda suitor: (suitor.distance_ns, -self._draws.score(suitor.name, 0, weight=1.0)))
+        return self._nearest(suitors)
+
+    def _nearest(self, suitors: list[_Suitor]) -> tuple[_Suitor, ...]:
+        """As many as the settings say of other zones than ours; of our zone only if those are too few.
+
+        More than that, if the nearest lie in fewer zones than there are copies.
+        """
+        wanted, copies = self._settings.candidates, self._settings.replicas
+        found: list[_Suitor] = []
+        for is_apart in (self._is_in_other_zone, self._is_at_other_site_here, self._is_at_our_site):
+            if len(found) >= copies:
+                break
+            found += [suitor for suitor in suitors if is_apart(suitor)][: wanted - len(found)]
+        zones = {suitor.zone for suitor in found if suitor.zone}
+        for suitor in suitors:
+            if not 0 < len(zones) < copies:
+                break
+            if self._is_in_other_zone(suitor) and suitor.zone and suitor.zone not in zones:
+                found.append(suitor)
+                zones.add(suitor.zone)
+        return tuple(found)
+
+    def _is_in_other_zone(self, suitor: _Suitor) -> bool:
+        return not self._zone or suitor.zone != self._zone
+
+    def _is_at_other_site_here(self, suitor: _Suitor) -> bool:
+        return not self._is_in_other_zone(suitor) and (not self._site or suitor.site != self._site)
+
+    def _is_at_our_site(self, suitor: _Suitor) -> bool:
+        return not self._is_in_other_zone(suitor) and not self._is_at_other_site_here(suitor)
+
+    def _choose_for(
+        self, shard: int, suitors: tuple[_Suitor, ...], current: tuple[Holder, ...]
+    ) -> tuple[Holder, ...]:
+        scores = {
+            suitor: self._draws.score(suitor.name, shard, weight=self._weight(suitor))
+            for suitor in suitors
+            if suitor.takes_more or suitor.holder in current
+        }
+        zones = {self._zone} if self._zone else set()
+        sites = {self._site} if self._site else set()
+        chosen: list[_Suitor] = []
+        while scores.keys() - set(chosen) and len(chosen) < self._settings.replicas:
+            best = max(
+                (suitor for suitor in scores if suitor not in chosen),
+                key=lambda suitor: (suitor.zone not in zones, suitor.site not in sites, scores[suitor]),
+            )
+            chosen.append(best)
+            zones |= {best.zone} if best.zone else set()
+            sites |= {best.site} if best.site else set()
+        chosen.sort(key=lambda suitor: (suitor.distance_ns, -scores[suitor]))
+        return tuple(suitor.holder for suitor in chosen)
+
+    def _weight(self, suitor: _Suitor) -> float:
+        damping = min(suitor.distance_ns / self._settings.distance_scale_ns, _EXPONENT_MAX)
+        return suitor.capacity * exp(-damping)
+
+
+def _overloaded(candidates: list[Candidate], *, load_percent_max: int) -> frozenset[Holder]:
+    """Those that hold more than `load_percent_max` of their fair share of all records."""
+    records = sum(candidate.records for candidate in candidates)
+    capacity = sum(candidate.capacity for candidate in candidates)
+    return frozenset(
         candidate.holder
-        for candidate in _in_order(chosen, current=current, hysteresis_percent=hysteresis_percent)
+        for candidate in candidates
+        if (candidate.records - _RECORDS_SLACK) * capacity * 100
+        > records * candidate.capacity * load_percent_max
     )
-
-
-def _in_order(
-    chosen: list[Candidate], *, current: Sequence[Holder], hysteresis_percent: int
-) -> list[Candidate]:
-    """Nearest first, but two that stand in an order now change places only for a clear difference."""
-    rank = {holder: place for place, holder in enumerate(current)}
-    ordered = sorted(
-        chosen,
-        key=lambda candidate: (
-            rank.get(candidate.holder, len(rank)),
-            candidate.round_trip_ns,
-            candidate.holder,
-        ),
-    )
-    for _ in ordered:
-        for place in range(len(ordered) - 1):
-            first, second = ordered[place : place + 2]
-            settled = first.holder in rank and second.holder in rank
-            margin_percent = hysteresis_percent if settled else 0
-            if second.round_trip_ns * 100 < first.round_trip_ns * (100 - margin_percent):
-                ordered[place : place + 2] = second, first
-    return ordered

@@ -2,12 +2,13 @@
 
 A record travels whole; only its latest version is ever under way to a replica, so that the work waiting is
 bounded by the number of records. Lanes are granted with the first copy of a key that a replica gets, and
-repeated with every later one, always the same: the receiver accepts them once.
+repeated with every later one, always the same: the receiver accepts them once. Which replicas a record has is
+its shard's to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -27,6 +28,7 @@ from gossipsa.replication.messages import (
     UpdateCounters,
 )
 from gossipsa.replication.record import ClientRecord, KeyNumbers
+from gossipsa.replication.shards import NOWHERE, SHARD_COUNT, ShardMap, shard_of
 from gossipsa.replication.store import key_ids
 from gossipsa.settings import ReplicationSettings
 
@@ -79,7 +81,8 @@ class Replicator:
         self._settings = settings
         self._ledger = ledger
         self._owned: dict[ClientId, OwnedRecord] = {}
-        self._replicas: tuple[Holder, ...] = ()
+        self._shards: ShardMap = NOWHERE
+        self._in_shard: tuple[dict[ClientId, None], ...] = tuple({} for _ in range(SHARD_COUNT))
         # Per replica: records that it has not acknowledged, in the order in which they changed.
         self._dirty: dict[Holder, dict[ClientId, None]] = {}
         self._under_way: dict[Holder, dict[ClientId, None]] = {}
@@ -100,10 +103,9 @@ class Replicator:
     def owned(self) -> Iterator[OwnedRecord]:
         return iter(self._owned.values())
 
-    @property
-    def replicas(self) -> tuple[Holder, ...]:
-        """Where new records go, in takers' order."""
-        return self._replicas
+    def replicas_of(self, client: ClientId) -> tuple[Holder, ...]:
+        """Where copies of a client's record belong, in takers' order."""
+        return self._shards[self._shard_of(client)]
 
     def create(self, client: ClientId, state: ClientState) -> OwnedRecord:
         """A client that connected to our own IKE daemon: epoch 1, all lanes ours."""
@@ -114,7 +116,7 @@ class Replicator:
             sequence=1,
             state=state,
             keys=(),
-            replicas=self._replicas,
+            replicas=self.replicas_of(client),
         )
         return self.own(self._with_keys(record, state))
 
@@ -122,13 +124,15 @@ class Replicator:
         """Starts to own a record as it stands: `owner` and `epoch` are ours already."""
         dropped = [drops[record.client].sequence for drops in self._drops.values() if record.client in drops]
         sequence = max([record.sequence, *(number + 1 for number in dropped)])
-        owned = OwnedRecord(msgspec.structs.replace(record, replicas=self._replicas, sequence=sequence))
+        replicas = self.replicas_of(record.client)
+        owned = OwnedRecord(msgspec.structs.replace(record, replicas=replicas, sequence=sequence))
         for name in former:
             if name != self._me.gateway:
                 owned.former[name] = None
         self._stop_waiting(record.client)
         self._owned[record.client] = owned
-        for holder in self._replicas:
+        self._in_shard[self._shard_of(record.client)][record.client] = None
+        for holder in replicas:
             owned.copies[holder] = _Copy()
             self._cancel_drop(holder.gateway, record.client)
         self._touch(owned)
@@ -164,30 +168,32 @@ class Replicator:
             return None
         for key in key_ids(owned.record):
             self._ledger.burn(key)
+        self._in_shard[self._shard_of(client)].pop(client, None)
         self._stop_waiting(client)
         self._counters.pop(client, None)
         for holder in owned.copies:
             self._drop_at(holder.gateway, owned.record)
         return owned.record
 
-    def place(self, replicas: Sequence[Holder], *, alive: Iterable[Holder]) -> bool:
+    def place(self, shards: ShardMap, *, alive: Iterable[Holder]) -> int:
         """Sets where copies belong. New replicas are added before old ones that live are removed (rule R6).
 
         Returns:
-            True if anything changed.
+            How many shards have other replicas than before.
         """
-        wanted = tuple(replicas)
         live = set(alive)
         self._live = {holder.gateway for holder in live}
-        if wanted == self._replicas and live.issuperset(self._dirty):
-            return False
-        self._replicas = wanted
-        for owned in self._owned.values():
-            self._place_one(owned, live)
-        for holder in [holder for holder in self._dirty if holder not in live]:
+        moved = [shard for shard in range(SHARD_COUNT) if shards[shard] != self._shards[shard]]
+        dead = [holder for holder in self._dirty if holder not in live]
+        self._shards = shards
+        # The dead may have copies, not yet superfluous, of any shard.
+        for shard in range(SHARD_COUNT) if dead else moved:
+            for client in self._in_shard[shard]:
+                self._place_one(self._owned[client], live)
+        for holder in dead:
             self._dirty.pop(holder)
             self._under_way.pop(holder, None)
-        return True
+        return len(moved)
 
     def update_counters(self, client: ClientId, counters: tuple[SaCounters, ...]) -> None:
         """New sequence numbers of an owned client: cheap, unacknowledged."""
@@ -258,6 +264,9 @@ class Replicator:
         """A gateway restarted: what it kept is gone."""
         self._drops.pop(gateway, None)
 
+    def _shard_of(self, client: ClientId) -> int:
+        return shard_of(client, owner=self._me.gateway)
+
     def _with_keys(self, record: ClientRecord, state: ClientState) -> ClientRecord:
         """Keys that the record did not have are ours: our IKE daemon negotiated them."""
         known = {key.outbound_spi: key for key in record.keys}
@@ -291,11 +300,11 @@ class Replicator:
             self._drop_at(holder.gateway, owned.record)
             for waiting in (self._dirty, self._under_way):
                 waiting.get(holder, {}).pop(owned.record.client, None)
-        for holder in self._replicas:
+        wanted = self.replicas_of(owned.record.client)
+        for holder in wanted:
             owned.copies.setdefault(holder, _Copy())
             self._cancel_drop(holder.gateway, owned.record.client)
-        stay = tuple(holder for holder in owned.copies if holder not in self._replicas)
-        replicas = self._replicas + stay
+        replicas = wanted + tuple(holder for holder in owned.copies if holder not in wanted)
         if owned.record.replicas != replicas:
             self._bump(owned, msgspec.structs.replace(owned.record, replicas=replicas))
         else:
@@ -306,18 +315,17 @@ class Replicator:
 
     def _remove_superfluous(self, owned: OwnedRecord) -> None:
         sequence = owned.record.sequence
-        if len(owned.copies) <= len(self._replicas) or any(
-            owned.copies[holder].acknowledged < sequence
-            for holder in self._replicas
-            if holder in owned.copies
+        wanted = self.replicas_of(owned.record.client)
+        if len(owned.copies) <= len(wanted) or any(
+            owned.copies[holder].acknowledged < sequence for holder in wanted if holder in owned.copies
         ):
             return
-        for holder in [holder for holder in owned.copies if holder not in self._replicas]:
+        for holder in [holder for holder in owned.copies if holder not in wanted]:
             del owned.copies[holder]
             for waiting in (self._dirty, self._under_way):
                 waiting.get(holder, {}).pop(owned.record.client, None)
             self._drop_at(holder.gateway, owned.record)
-        self._bump(owned, msgspec.structs.replace(owned.record, replicas=self._replicas))
+        self._bump(owned, msgspec.structs.replace(owned.record, replicas=wanted))
 
     def _drop_at(self, gateway: GatewayName, record: ClientRecord) -> None:
         drops = self._drops.setdefault(gateway, {})

@@ -20,6 +20,7 @@ from gossipsa.replication.messages import (
     UpdateCounters,
 )
 from gossipsa.replication.replicator import CREATOR_CEILING, Replicator
+from gossipsa.replication.shards import SHARD_COUNT, ShardMap, shard_of
 from gossipsa.replication.store import RecordStore, key_ids
 from gossipsa.settings import ReplicationSettings
 from gossipsa.wire.codec import Decoder, encode
@@ -29,6 +30,11 @@ OWNER = Holder(GatewayName("a"), BootId(b"a" * 16))
 B, C, D = (Holder(GatewayName(name), BootId(name.encode() * 16)) for name in "bcd")
 SETTINGS = ReplicationSettings()
 SECOND = 10**9
+
+
+def everywhere(*replicas: Holder) -> ShardMap:
+    """The same replicas for all shards."""
+    return (replicas,) * SHARD_COUNT
 
 
 class Mesh:
@@ -110,7 +116,8 @@ def test_replicas_converge_to_the_owner_whatever_is_lost(
     history: list[tuple[str, int, set[Holder], bool]],
 ) -> None:
     mesh = Mesh()
-    mesh.owner.place((B, C), alive=(B, C, D))
+    shards = everywhere(B, C)
+    mesh.owner.place(shards, alive=(B, C, D))
     for what, number, holders, answers_lost in history:
         client = client_id(number)
         owned = mesh.owner.get(client)
@@ -130,19 +137,26 @@ def test_replicas_converge_to_the_owner_whatever_is_lost(
             mesh.owner.update_counters(client, (counters,))
         elif what == "place":
             chosen = tuple(sorted(holders))[:2]
-            mesh.owner.place(chosen, alive=(B, C, D))
+            # Every other shard keeps what it has.
+            shards = tuple(
+                chosen if shard % 2 == number % 2 else replicas for shard, replicas in enumerate(shards)
+            )
+            mesh.owner.place(shards, alive=(B, C, D))
         mesh.now_ns += SECOND // 10
         mesh.deliver(lost=frozenset(holders) if what == "deliver" else frozenset(), answers_lost=answers_lost)
         for seen in range(4):
             mesh.check_lanes(client_id(seen))
     mesh.settle()
     for owned in mesh.owner.owned():
-        assert set(owned.acknowledged_by()) == set(mesh.owner.replicas)
-        assert owned.record.replicas == mesh.owner.replicas
+        replicas = mesh.owner.replicas_of(owned.record.client)
+        assert set(owned.acknowledged_by()) == set(replicas)
+        assert owned.record.replicas == replicas
     for holder, store in mesh.stores.items():
-        expected = (
-            {owned.record.client for owned in mesh.owner.owned()} if holder in mesh.owner.replicas else set()
-        )
+        expected = {
+            owned.record.client
+            for owned in mesh.owner.owned()
+            if holder in mesh.owner.replicas_of(owned.record.client)
+        }
         assert {record.client for record in store.records()} == expected
         for record in store.records():
             theirs = mesh.owner.get(record.client)
@@ -152,7 +166,7 @@ def test_replicas_converge_to_the_owner_whatever_is_lost(
 
 def test_new_clients_get_lanes_for_each_replica_and_the_creators_ceiling() -> None:
     mesh = Mesh()
-    mesh.owner.place((B, C), alive=(B, C))
+    mesh.owner.place(everywhere(B, C), alive=(B, C))
     mesh.owner.create(client_id(1), make_client_state(mesh.random))
     mesh.settle()
     owned = mesh.owner.get(client_id(1))
@@ -165,7 +179,7 @@ def test_new_clients_get_lanes_for_each_replica_and_the_creators_ceiling() -> No
 
 def test_nothing_is_sent_twice_without_need() -> None:
     mesh = Mesh()
-    mesh.owner.place((B, C), alive=(B, C))
+    mesh.owner.place(everywhere(B, C), alive=(B, C))
     mesh.owner.create(client_id(1), make_client_state(mesh.random))
     assert len(mesh.owner.flush(now_ns=0)) == 2
     assert mesh.owner.flush(now_ns=1) == []
@@ -176,10 +190,10 @@ def test_nothing_is_sent_twice_without_need() -> None:
 def test_old_replica_keeps_its_copy_until_the_new_one_has_it() -> None:
     """Rule R6: add before remove."""
     mesh = Mesh()
-    mesh.owner.place((B, C), alive=(B, C, D))
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
     mesh.owner.create(client_id(1), make_client_state(mesh.random))
     mesh.settle()
-    mesh.owner.place((C, D), alive=(B, C, D))
+    mesh.owner.place(everywhere(C, D), alive=(B, C, D))
     mesh.deliver(lost=frozenset({D}))
     assert client_id(1) in mesh.stores[B]
     mesh.settle()
@@ -189,7 +203,7 @@ def test_old_replica_keeps_its_copy_until_the_new_one_has_it() -> None:
 
 def test_grant_repeated_to_a_replica_that_gave_the_record_up_stays_burnt() -> None:
     mesh = Mesh()
-    mesh.owner.place((B,), alive=(B,))
+    mesh.owner.place(everywhere(B), alive=(B,))
     mesh.owner.create(client_id(1), make_client_state(mesh.random))
     ((_, message),) = mesh.owner.flush(now_ns=0)
     assert isinstance(message, PutRecords)
@@ -205,7 +219,7 @@ def test_grant_repeated_to_a_replica_that_gave_the_record_up_stays_burnt() -> No
 
 def test_older_copy_is_refused_and_the_newer_record_named() -> None:
     mesh = Mesh()
-    mesh.owner.place((B,), alive=(B,))
+    mesh.owner.place(everywhere(B), alive=(B,))
     mesh.owner.create(client_id(1), make_client_state(mesh.random))
     ((_, message),) = mesh.owner.flush(now_ns=0)
     assert isinstance(message, PutRecords)
@@ -216,3 +230,38 @@ def test_older_copy_is_refused_and_the_newer_record_named() -> None:
     assert store.put(copy) == taken
     assert store.get(client_id(1)) == taken
     assert store.owners() == (C.gateway,)
+
+
+def test_only_clients_of_moved_shards_are_copied_anew() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
+    for number in range(200):
+        mesh.owner.create(client_id(number), make_client_state(mesh.random))
+    mesh.settle()
+    moved = {shard_of(client_id(number), owner=OWNER.gateway) for number in range(10)}
+    shards = tuple((B, D) if shard in moved else (B, C) for shard in range(SHARD_COUNT))
+    assert mesh.owner.place(shards, alive=(B, C, D)) == len(moved)
+    mesh.now_ns += SECOND
+    sent = {
+        copy.record.client
+        for _, message in mesh.owner.flush(now_ns=mesh.now_ns)
+        if isinstance(message, PutRecords)
+        for copy in message.copies
+    }
+    expected = {client_id(n) for n in range(200) if shard_of(client_id(n), owner=OWNER.gateway) in moved}
+    assert sent == expected
+    mesh.settle()
+    assert {record.client for record in mesh.stores[D].records()} == expected
+
+
+def test_replica_that_died_loses_its_copies_in_every_shard() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.settle()
+    mesh.owner.place(everywhere(C, D), alive=(B, C, D))
+    # The new replica has not acknowledged yet, and so the old one still counts when it dies.
+    assert mesh.owner.place(everywhere(C, D), alive=(C, D)) == 0
+    owned = mesh.owner.get(client_id(1))
+    assert owned is not None
+    assert owned.record.replicas == (C, D)

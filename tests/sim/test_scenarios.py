@@ -53,6 +53,20 @@ def test_kill_moves_every_client_of_the_dead_host_and_nobody_else() -> None:
         )
 
 
+def test_clients_of_a_dead_host_spread_over_several_takers() -> None:
+    outcome = run(SCENARIOS["kill"], 2, gateways=7, clients=35)
+    _clean(outcome)
+    cluster = outcome.cluster
+    (dead,) = {note.node for note in cluster.trace.notes if note.text == "host-crashed"}
+    takers = {
+        cluster.gateway_of(client).name
+        for name, client in cluster.clients.items()
+        if cluster.started_at[name] == dead
+    }
+    assert len(takers) >= 2
+    assert dead not in takers
+
+
 def test_larger_mesh_works_as_well() -> None:
     _clean(run(SCENARIOS["kill"], 1, gateways=9, clients=18))
 
