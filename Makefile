@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lab bench lint sim fuzz clean
+.PHONY: demo test lab bench lint sim fuzz model clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.demo --out out/demo
@@ -25,6 +25,9 @@ sim: $(STAMP)
 fuzz: $(STAMP)
 	-$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz all --executions $(or $(EXECUTIONS),100000)
+
+model: $(STAMP)
+	$(BIN)/python -m formal
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
