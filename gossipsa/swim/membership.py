@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 
 from gossipsa.identifiers import GatewayName
+from gossipsa.swim.digest import TableDigest
 from gossipsa.swim.member import Member, claim_key, endpoint_of
 from gossipsa.swim.messages import MemberState, Update
 from gossipsa.swim.outputs import (
@@ -84,6 +85,8 @@ class Membership:
         self._settings = settings
         self._members: dict[GatewayName, Member] = {}
         self._by_state: dict[MemberState, dict[GatewayName, Member]] = {state: {} for state in MemberState}
+        self.digest = TableDigest()
+        """Of all members, and of ourselves as soon as that is put in."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -229,10 +232,12 @@ class Membership:
                 members[member.name] = member
             else:
                 members.pop(member.name, None)
+        self.digest.set(member.name, member.boot, member.incarnation, member.state)
 
     def _remove(self, name: GatewayName) -> None:
         member = self._members.pop(name)
         del self._by_state[member.state][name]
+        self.digest.discard(name)
 
     def _oldest_dead(self) -> Member | None:
         dead = (*self._by_state[_FAILED].values(), *self._by_state[_LEFT].values())

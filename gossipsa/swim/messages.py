@@ -20,6 +20,10 @@ STATE_PARTS_MAX = 64
 """Packets of one full state."""
 UPDATES_MAX = 8_192
 """Updates in one packet: a full state, as large as it may be configured."""
+DIGEST_BUCKETS = 32
+"""Parts of the table that are compared one by one."""
+FINGERPRINT_BYTES = 8
+BOOT_TAG_BYTES = 4
 INCARNATION_MAX = 1 << 62
 """Far above what restarts and refutations reach, and still a MessagePack integer."""
 
@@ -121,7 +125,7 @@ class Heard(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw
 
 
 class StateRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=7):
-    """Asks for the receiver's full state; that of the sender is in this packet, or begins in it."""
+    """A newcomer asks for the receiver's full state; what it says of itself is in this packet."""
 
     sequence: Sequence32
 
@@ -137,7 +141,56 @@ class StateReply(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     parts: Annotated[int, Meta(ge=1, le=STATE_PARTS_MAX)] = 1
 
 
-Message = Ping | Ack | PingRequest | IndirectAck | Nack | Heard | StateRequest | StateReply
+class DigestRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=10):
+    """Asks the receiver for a DigestReply: this is all that the sender knows, as fingerprints."""
+
+    sequence: Sequence32
+    fingerprints: Annotated[
+        bytes,
+        Meta(min_length=DIGEST_BUCKETS * FINGERPRINT_BYTES, max_length=DIGEST_BUCKETS * FINGERPRINT_BYTES),
+    ]
+
+
+class Version(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """What is known of a member, without saying it."""
+
+    tag: Annotated[int, Meta(ge=0)]
+    """64 bits of the hash of its name."""
+    boot: Annotated[bytes, Meta(min_length=BOOT_TAG_BYTES, max_length=BOOT_TAG_BYTES)]
+    """The first bytes of its boot id."""
+    incarnation: Incarnation
+    state: MemberState
+
+
+class DigestReply(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=11):
+    """All versions in the buckets that differ; nothing if none does."""
+
+    sequence: Sequence32
+    buckets: Annotated[
+        tuple[Annotated[int, Meta(ge=0, lt=DIGEST_BUCKETS)], ...], Meta(max_length=DIGEST_BUCKETS)
+    ] = ()
+    versions: Annotated[tuple[Version, ...], Meta(max_length=UPDATES_MAX)] = ()
+
+
+class Fetch(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=12):
+    """Asks for what the receiver knows of these members."""
+
+    tags: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=UPDATES_MAX)]
+
+
+Message = (
+    Ping
+    | Ack
+    | PingRequest
+    | IndirectAck
+    | Nack
+    | Heard
+    | StateRequest
+    | StateReply
+    | DigestRequest
+    | DigestReply
+    | Fetch
+)
 
 
 class SwimPacket(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):

@@ -13,8 +13,10 @@ from gossipsa.swim.messages import MESSAGES_MAX, Message, StateReply, StateReque
 from gossipsa.swim.outputs import Send
 from gossipsa.swim.settings import SwimSettings
 
+ENVELOPE_BYTES = 26
+"""Boot id and array headers."""
 PACKET_OVERHEAD_BYTES = 48
-"""Boot id, array headers, and the message of a full state."""
+"""The envelope, and the message of a full state."""
 MESSAGE_BYTES_MAX = 128
 """More than the longest message, which names a member."""
 
@@ -31,6 +33,7 @@ class Outbox:
     def __init__(self, boot: BootId, settings: SwimSettings) -> None:
         self._boot = boot
         self._room_bytes = settings.encoded_bytes_max - PACKET_OVERHEAD_BYTES
+        self._datagram_bytes = settings.encoded_bytes_max - ENVELOPE_BYTES
         self._datagrams_max = settings.state_datagrams_max
         self._letters: dict[GatewayName, _Letter] = {}
         self._states: list[Send] = []
@@ -48,12 +51,9 @@ class Outbox:
         """Send a packet even if there is nothing but news in it."""
         self._letters.setdefault(to, _Letter())
 
-    def request_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
-        """Send our full state, and ask for the receiver's."""
-        parts = self._split_state(state)
-        for index, updates in enumerate(parts):
-            messages = (StateRequest(sequence=sequence),) if index == 0 else ()
-            self._send_state(to, messages, updates)
+    def request_state(self, to: GatewayName, sequence: int, own: Update) -> None:
+        """Say who we are, and ask for the receiver's full state."""
+        self._send_state(to, (StateRequest(sequence=sequence),), (own,))
 
     def reply_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
         """Send our full state as an answer."""
@@ -61,6 +61,16 @@ class Outbox:
         for index, updates in enumerate(parts):
             reply = StateReply(sequence=sequence, part=index, parts=len(parts))
             self._send_state(to, (reply,), updates)
+
+    def send_claims(self, to: GatewayName, claims: Sequence[Update]) -> None:
+        """Send claims that were found lacking."""
+        if claims:
+            for updates in self._split_state(claims):
+                self._send_state(to, (), updates)
+
+    def send_apart(self, to: GatewayName, message: Message, *updates: Update) -> None:
+        """Send a message that may be long in a packet of its own."""
+        self._send_state(to, (message,), updates)
 
     def drain(
         self,
@@ -130,7 +140,8 @@ class Outbox:
 
     def _send_state(self, to: GatewayName, messages: tuple[Message, ...], updates: Sequence[Update]) -> None:
         packet = SwimPacket(boot=self._boot, messages=messages, updates=tuple(updates))
-        bulk = sum(map(encoded_bytes, updates)) > self._room_bytes
+        size_bytes = sum(map(encoded_bytes, updates)) + sum(map(_size_bytes, messages))
+        bulk = size_bytes > self._datagram_bytes
         self._states.append(Send(to=to, packet=packet, bulk=bulk))
 
 

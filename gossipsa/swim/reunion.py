@@ -1,7 +1,8 @@
 """Finding each other: seeds at the start, failed members for as long as they are remembered.
 
 A partition heals by itself because both sides keep calling those they lost, one at a time; nobody who is
-remembered is ever given up, and the cost does not grow with the number of the lost.
+remembered is ever given up. The cost grows neither with the number of the lost nor with the number of those
+who call: of many, each calls more rarely.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.ring import RandomSource
 from gossipsa.swim.settings import SwimSettings
+
+CALLERS = 16
+"""Members that call each failed one in every interval, on average; in a smaller mesh all of them do."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,7 +53,7 @@ class SeedCalls:
             )
         for index, seed in enumerate(seeds):
             # The first few are called at once; the others wait, and are mostly known by their turn.
-            batch = index // self._settings.join_parallel
+            batch = (index // self._settings.join_parallel + 1).bit_length() - 1
             self._calls[seed] = _Call(
                 due_ns=now_ns + batch * self._settings.join_retry_ns, wait_ns=self._settings.join_retry_ns
             )
@@ -75,7 +79,6 @@ class SeedCalls:
             if self.joined and not call.parts and known(seed):
                 del self._calls[seed]
         called = [name for name, call in self._calls.items() if now_ns >= call.due_ns]
-        called = called[: self._settings.join_parallel]
         for name in called:
             call = self._calls[name]
             call.due_ns = now_ns + call.wait_ns
@@ -96,12 +99,19 @@ class ReunionBeat:
         """Applies only while there are failed members."""
         return self._due_ns
 
-    def due(self, failed: Sequence[GatewayName], *, now_ns: int) -> GatewayName | None:
-        """The failed member to call now, if it is time; `failed` keeps its order between calls."""
+    def due(self, failed: Sequence[GatewayName], *, live: int, now_ns: int) -> GatewayName | None:
+        """The failed member to call now, if it is time and our turn.
+
+        Args:
+            failed: keeps its order between calls.
+            live: live members, who all call as we do.
+        """
         if now_ns < self._due_ns or not failed:
             return None
         # Jitter spreads the calls of many members over the interval.
         self._due_ns = now_ns + int(self._settings.reunion_interval_ns * (0.75 + 0.5 * self._random.random()))
+        if self._random.random() * live >= CALLERS * len(failed):
+            return None
         index = (
             failed.index(self._called) + 1 if self._called in failed else self._random.randrange(len(failed))
         )

@@ -66,11 +66,13 @@ class SwimSettings:
     state_datagrams_max: int = 8
     """A full state that needs more datagrams than this goes over a stream."""
     exchange_interval_ns: int = 15 * SECOND_NS
-    """Time between exchanges of the full state with a random member."""
+    """Time between comparisons of all knowledge with a random member, while nothing changes."""
+    exchange_soon_ns: int = 200 * MILLISECOND_NS
+    """Time from a change to the first comparison; each one doubles the time to the next."""
     join_retry_ns: int = 150 * MILLISECOND_NS
     """First wait for a seed's answer; doubled at each attempt, up to `reunion_interval_ns`."""
-    join_parallel: int = 8
-    """Seeds called at once."""
+    join_parallel: int = 3
+    """Seeds asked for their full state at first; twice as many with each retry while nobody answers."""
     seeds_max: int = 64
     """Seeds remembered; more are refused."""
     reunion_interval_ns: int = 1 * SECOND_NS
@@ -103,6 +105,7 @@ class SwimSettings:
             "suspicion_min_ns",
             "gossip_interval_ns",
             "exchange_interval_ns",
+            "exchange_soon_ns",
             "join_retry_ns",
             "reunion_interval_ns",
             "forget_ns",
@@ -161,6 +164,10 @@ class SwimSettings:
             self.encoded_bytes_max >= 1_000,
             "encoded_bytes_max must leave room for a member with the longest name and metadata",
         )
+        _require(
+            self.exchange_soon_ns <= self.exchange_interval_ns,
+            "exchange_soon_ns must not exceed exchange_interval_ns",
+        )
         _require(self.forget_ns > self.exchange_interval_ns, "forget_ns must exceed exchange_interval_ns")
 
 
@@ -184,6 +191,7 @@ WAN = SwimSettings(
     suspicion_max_ns=3 * SECOND_NS,
     gossip_interval_ns=100 * MILLISECOND_NS,
     exchange_interval_ns=30 * SECOND_NS,
+    exchange_soon_ns=500 * MILLISECOND_NS,
     join_retry_ns=400 * MILLISECOND_NS,
     stall_ns=150 * MILLISECOND_NS,
 )
@@ -200,6 +208,7 @@ LOCAL = SwimSettings(
     suspicion_max_ns=600 * MILLISECOND_NS,
     gossip_interval_ns=25 * MILLISECOND_NS,
     exchange_interval_ns=10 * SECOND_NS,
+    exchange_soon_ns=100 * MILLISECOND_NS,
     join_retry_ns=50 * MILLISECOND_NS,
     reunion_interval_ns=500 * MILLISECOND_NS,
     stall_ns=30 * MILLISECOND_NS,

@@ -8,7 +8,11 @@ every packet sent to it, and refutes by raising its incarnation (`refutation`). 
 becomes a verdict. News spreads with every packet, and by packets of its own while there is any
 (`dissemination`).
 
-How a partition heals: failed members are called one at a time for as long as they are remembered (`reunion`).
+What news missed is found by comparing fingerprints (`digest`), soon after each change and ever more rarely
+(`exchange`).
+
+How a partition heals: failed members are called one at a time for as long as they are remembered (`reunion`),
+and several at once as soon as one of them returns.
 A verdict about a member that we do not suspect is doubted: the member is probed and told, and it refutes.
 """
 
@@ -20,12 +24,17 @@ from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
+from gossipsa.swim.digest import TableDigest
 from gossipsa.swim.dissemination import PiggybackQueue
+from gossipsa.swim.exchange import ExchangeBeat
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.member import Member, MemberView, claim_key
 from gossipsa.swim.membership import Membership, Ruling
 from gossipsa.swim.messages import (
     Ack,
+    DigestReply,
+    DigestRequest,
+    Fetch,
     Heard,
     IndirectAck,
     MemberState,
@@ -48,9 +57,20 @@ from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.watch import WatchList
 
-EXCHANGES_PER_SECOND = 10
-EXCHANGES_BURST = 16
-"""Full states asked for out of turn: from strangers, and from members that return."""
+EXCHANGES_PER_SECOND = 4
+EXCHANGES_BURST = 8
+"""Comparisons out of turn: with strangers, and with members that return."""
+STATES_PER_SECOND = 16
+STATES_BURST = 64
+"""Full states sent to newcomers; those who are refused ask somebody else."""
+DOUBTS_PER_SECOND = 64
+"""Verdicts that we doubt, and therefore tell to those whom they are about."""
+VERSIONS_AN_UPDATE = 8
+"""Versions that cost a sender as much of its rate as one update."""
+GOSSIPED_MAX = 32
+"""Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
+RETURN_CALLS = 4
+"""Failed members called when another one returns: they were cut off together perhaps."""
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
 SUSPECTS_EXACT_MAX = 16
@@ -110,14 +130,16 @@ class Swim:
             burst=4 * settings.members_max,
             senders_max=settings.members_max,
         )
+        self._exchange = ExchangeBeat(settings, random)
         self._exchanges = Allowance(per_second=EXCHANGES_PER_SECOND, burst=EXCHANGES_BURST)
+        self._states = Allowance(per_second=STATES_PER_SECOND, burst=STATES_BURST)
+        self._doubts = Allowance(per_second=DOUBTS_PER_SECOND, burst=DOUBTS_PER_SECOND)
         self._callbacks = Allowance(per_second=settings.reunion_burst, burst=settings.reunion_burst)
         self._events: list[Event] = []
         self._now_ns = 0
         self._scheduled_ns: int | None = None
         """When we asked to be called; None before the first turn."""
         self._round_ns = 0
-        self._exchange_ns = 0
         self._verdicts_ns = 0
         self._gossip_ns = 0
         self._unhealthy = False
@@ -179,7 +201,8 @@ class Swim:
             ConfigurationError: more than `seeds_max`. Nothing changed.
         """
         self._begin(now_ns)
-        self._seeds.add([seed for seed in seeds if seed != self._name], now_ns=self._now_ns)
+        others = [seed for seed in seeds if seed != self._name]
+        self._seeds.add(self._in_any_order(others), now_ns=self._now_ns)
         self._news.push(self._own.update())
         self._call_seeds()
         return self._end()
@@ -192,7 +215,9 @@ class Swim:
                 self._events.append(NameClash(boot=packet.boot))
             return self._end()
         # The state that a newcomer asked for is known to the others already.
-        quiet = not self._seeds.joined and any(isinstance(message, StateReply) for message in packet.messages)
+        quiet = len(packet.updates) > GOSSIPED_MAX or (
+            not self._seeds.joined and any(isinstance(message, StateReply) for message in packet.messages)
+        )
         self._take_in(packet.updates, sender, quiet=quiet)
         self._note_sender(sender, packet)
         for message in packet.messages:
@@ -220,7 +245,7 @@ class Swim:
         deadlines = [self._gossip_ns] if len(self._news) and peers else []
         if self._own.left:
             return min(deadlines, default=self._now_ns + HOUR_NS)
-        deadlines += [self._round_ns, self._exchange_ns]
+        deadlines += [self._round_ns, self._exchange.next_deadline_ns()]
         if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
             deadlines.append(self._verdicts_ns)
         else:
@@ -284,7 +309,7 @@ class Swim:
             # Members started together spread over the intervals.
             self._scheduled_ns = self._gossip_ns = self._now_ns
             self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
-            self._exchange_ns = self._next_exchange_ns()
+            self._exchange.begin(now_ns=self._now_ns)
         elif self._now_ns - self._scheduled_ns > self._settings.stall_ns:
             late_ns = self._now_ns - max(self._scheduled_ns, self.next_deadline_ns())
             if late_ns > self._settings.stall_ns and not self._own.left:
@@ -365,6 +390,8 @@ class Swim:
     def _accept(self, update: Update, sender: GatewayName | None, *, quiet: bool = False) -> None:
         known = self._table.get(update.member)
         returned = known is not None and known.state is MemberState.FAILED
+        if known is None or (known.boot, known.state.live) != (update.boot, update.state.live):
+            self._exchange.hurry(now_ns=self._now_ns)
         self._events += self._table.accept(update, now_ns=self._now_ns)
         if not quiet:
             self._news.push(update)
@@ -378,9 +405,11 @@ class Swim:
         self._coordinates.want(update.member)
         if update.state is MemberState.SUSPECT:
             self._form_opinion(update.member)
-        elif returned and sender == update.member:
-            # It was cut off, and so were others perhaps: compare all we know.
-            self._ask_state(update.member)
+        elif returned:
+            # It was cut off, and so were others perhaps: call them, and compare all we know.
+            self._call_others_that_failed()
+            if sender == update.member:
+                self._compare(update.member)
 
     def _confirm(self, update: Update) -> None:
         events = self._table.confirm(update)
@@ -390,7 +419,7 @@ class Swim:
 
     def _doubt(self, verdict: Update) -> None:
         member = self._table.get(verdict.member)
-        if member is None:
+        if member is None or not self._doubts.take(1, self._now_ns):
             return
         if member.rumour is None or claim_key(verdict) > claim_key(member.rumour):
             member.rumour = verdict
@@ -451,8 +480,9 @@ class Swim:
     def _note_sender(self, sender: GatewayName, packet: SwimPacket) -> None:
         member = self._table.get(sender)
         if member is None:
-            if not any(isinstance(message, StateRequest | StateReply) for message in packet.messages):
-                self._ask_state(sender)
+            introduced = (StateRequest, StateReply, DigestRequest, DigestReply)
+            if not any(isinstance(message, introduced) for message in packet.messages):
+                self._compare(sender)
         elif member.boot != packet.boot:
             # It learns with our next packet as what it is known, and outbids it.
             member.spoken_boot = packet.boot
@@ -503,6 +533,12 @@ class Swim:
                 self._handle_state_request(sender, message)
             case StateReply():
                 self._seeds.answered(sender, part=message.part, parts=message.parts)
+            case DigestRequest():
+                self._handle_digest_request(sender, message)
+            case DigestReply():
+                self._handle_digest_reply(sender, message)
+            case Fetch():
+                self._handle_fetch(sender, message)
 
     def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
         answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
@@ -560,10 +596,40 @@ class Swim:
 
     def _handle_state_request(self, sender: GatewayName, request: StateRequest) -> None:
         wanted = 1 + len(self._table)
-        if self._senders.take(sender, wanted, self._now_ns) < wanted:
+        if not self._allowed(sender, wanted) or not self._states.take(1, self._now_ns):
             self._events.append(UpdatesRefused(sender=sender, count=0))
             return
         self._outbox.reply_state(sender, request.sequence, self._full_state())
+
+    def _handle_digest_request(self, sender: GatewayName, request: DigestRequest) -> None:
+        digest = self._own_digest()
+        buckets = digest.differing(request.fingerprints)
+        versions = digest.versions(buckets)
+        if not self._allowed(sender, 1 + len(versions) // VERSIONS_AN_UPDATE):
+            self._events.append(UpdatesRefused(sender=sender, count=0))
+            return
+        # Whoever differs from us may not know us.
+        us = (self._own.update(),) if buckets else ()
+        reply = DigestReply(sequence=request.sequence, buckets=buckets, versions=versions)
+        self._outbox.send_apart(sender, reply, *us)
+
+    def _handle_digest_reply(self, sender: GatewayName, reply: DigestReply) -> None:
+        if not self._exchange.answered(sender, reply.sequence) or not reply.buckets:
+            return
+        difference = self._own_digest().compare(
+            reply.buckets, reply.versions, about_us=lambda name: name == self._name
+        )
+        for name in difference.returned:
+            self._call_back(name)
+        self._outbox.send_claims(sender, self._claims_about(difference.lacking))
+        if difference.wanted:
+            self._outbox.send_apart(sender, Fetch(tags=tuple(difference.wanted)))
+
+    def _handle_fetch(self, sender: GatewayName, fetch: Fetch) -> None:
+        if not self._allowed(sender, 1 + len(fetch.tags)):
+            self._events.append(UpdatesRefused(sender=sender, count=0))
+            return
+        self._outbox.send_claims(sender, self._claims_about(self._own_digest().names(fetch.tags)))
 
     # Timers.
 
@@ -623,7 +689,7 @@ class Swim:
         if self._now_ns < self._reunion.next_deadline_ns():
             return
         failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
-        name = self._reunion.due(failed, now_ns=self._now_ns)
+        name = self._reunion.due(failed, live=self._table.live_count, now_ns=self._now_ns)
         if name is not None:
             self._post([self._prober.ping(name, now_ns=self._now_ns)])
 
@@ -631,16 +697,19 @@ class Swim:
         if self._callbacks.take(1, self._now_ns):
             self._post([self._prober.ping(name, now_ns=self._now_ns)])
 
+    def _call_others_that_failed(self) -> None:
+        calls = self._callbacks.take(min(RETURN_CALLS, self._table.count(MemberState.FAILED)), self._now_ns)
+        if calls:
+            failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
+            for name in {failed[self._random.randrange(len(failed))]: None for _ in range(calls)}:
+                self._post([self._prober.ping(name, now_ns=self._now_ns)])
+
     def _exchange_state(self) -> None:
-        if self._now_ns < self._exchange_ns:
+        if not self._exchange.due(now_ns=self._now_ns):
             return
-        self._exchange_ns = self._next_exchange_ns()
         self._table.forget(now_ns=self._now_ns)
         for name in self._rings.compared(self._table.live):
-            self._request_state(name)
-
-    def _next_exchange_ns(self) -> int:
-        return self._now_ns + int(self._settings.exchange_interval_ns * (0.5 + self._random.random()))
+            self._request_digest(name)
 
     def _probe(self, member: Member, *, accuse: bool, locate: bool = False) -> None:
         if self._own.left:
@@ -664,13 +733,46 @@ class Swim:
 
     # State exchange.
 
-    def _ask_state(self, name: GatewayName) -> None:
-        """Ask for the full state out of turn, at a bounded rate."""
+    def _compare(self, name: GatewayName) -> None:
+        """Compare with this one out of turn, at a bounded rate."""
         if self._exchanges.take(1, self._now_ns):
-            self._request_state(name)
+            self._outbox.tell(name, self._own.update())
+            self._request_digest(name)
 
     def _request_state(self, name: GatewayName) -> None:
-        self._outbox.request_state(name, 0, self._full_state())
+        self._outbox.request_state(name, 0, self._own.update())
+
+    def _request_digest(self, name: GatewayName) -> None:
+        request = DigestRequest(
+            sequence=self._exchange.ask(name), fingerprints=self._own_digest().fingerprints()
+        )
+        self._outbox.send_apart(name, request)
+
+    def _own_digest(self) -> TableDigest:
+        """Of all we know, ourselves included."""
+        own = self._own.update()
+        self._table.digest.set(own.member, own.boot, own.incarnation, own.state)
+        return self._table.digest
+
+    def _claims_about(self, names: Iterable[GatewayName]) -> list[Update]:
+        claims = []
+        for name in names:
+            member = self._table.get(name)
+            if name == self._name:
+                claims.append(self._own.update())
+            elif member is not None:
+                claims.append(member.update(now_ns=self._now_ns))
+        return claims
+
+    def _allowed(self, sender: GatewayName, updates: int) -> bool:
+        """Count what a sender asks of us against its rate."""
+        return self._senders.take(sender, updates, self._now_ns) == updates
+
+    def _in_any_order(self, names: list[GatewayName]) -> list[GatewayName]:
+        """Many newcomers with the same seeds do not all ask the same ones first."""
+        if len(names) > self._settings.join_parallel:
+            return sorted(names, key=lambda name: self._random.random())
+        return names
 
     def _full_state(self) -> tuple[Update, ...]:
         return (self._own.update(), *(member.update(now_ns=self._now_ns) for member in self._table))

@@ -7,8 +7,14 @@ from ipaddress import ip_address
 from hypothesis import strategies as st
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim.digest import tag_of
 from gossipsa.swim.messages import (
+    DIGEST_BUCKETS,
+    FINGERPRINT_BYTES,
     Ack,
+    DigestReply,
+    DigestRequest,
+    Fetch,
     Heard,
     IndirectAck,
     MemberState,
@@ -19,6 +25,7 @@ from gossipsa.swim.messages import (
     StateRequest,
     SwimPacket,
     Update,
+    Version,
 )
 
 US = GatewayName("us")
@@ -75,6 +82,14 @@ updates = st.builds(
     port=st.integers(0, 65_535),
     metadata=st.binary(max_size=512),
 )
+tags = gateway_names.map(tag_of) | st.integers(0, (1 << 64) - 1)
+versions = st.builds(
+    Version,
+    tag=tags,
+    boot=st.binary(min_size=4, max_size=4),
+    incarnation=incarnations,
+    state=st.sampled_from(MemberState),
+)
 messages = st.one_of(
     st.builds(Ping, sequence=sequences, locate=st.booleans()),
     st.builds(Ack, sequence=sequences, coordinate=st.binary(max_size=32)),
@@ -83,6 +98,20 @@ messages = st.one_of(
     st.builds(Nack, sequence=sequences),
     st.builds(Heard, member=gateway_names, boot=boots, incarnation=incarnations),
     st.builds(StateRequest, sequence=sequences),
+    st.builds(
+        DigestRequest,
+        sequence=sequences,
+        fingerprints=st.binary(
+            min_size=DIGEST_BUCKETS * FINGERPRINT_BYTES, max_size=DIGEST_BUCKETS * FINGERPRINT_BYTES
+        ),
+    ),
+    st.builds(
+        DigestReply,
+        sequence=sequences,
+        buckets=st.lists(st.integers(0, DIGEST_BUCKETS - 1), max_size=4).map(tuple),
+        versions=st.lists(versions, max_size=4).map(tuple),
+    ),
+    st.builds(Fetch, tags=st.lists(tags, max_size=4).map(tuple)),
     st.builds(StateReply, sequence=sequences, part=st.integers(0, 63), parts=st.integers(1, 64)),
 )
 packets = st.builds(

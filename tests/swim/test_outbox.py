@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gossipsa.identifiers import GatewayName
-from gossipsa.swim.messages import MemberState, Message, Ping, StateReply, StateRequest, SwimPacket, Update
+from gossipsa.swim.messages import (
+    Fetch,
+    MemberState,
+    Message,
+    Ping,
+    StateReply,
+    StateRequest,
+    SwimPacket,
+    Update,
+)
 from gossipsa.swim.outbox import Outbox
 from gossipsa.swim.outputs import Send
 from gossipsa.swim.settings import LAN
@@ -81,7 +90,7 @@ def test_datagrams_stay_within_their_bound(posted: list[Message], times: int, to
 def test_full_state_goes_in_parts_or_over_a_stream(state: list[Update], datagrams_max: int) -> None:
     outbox = Outbox(BOOT, replace(LAN, state_datagrams_max=datagrams_max))
     outbox.reply_state(THEM, 5, state)
-    outbox.request_state(US, 6, state)
+    outbox.send_claims(US, state)
     sends = drain(outbox)
     for to in (THEM, US):
         parts = [send for send in sends if send.to == to]
@@ -91,10 +100,28 @@ def test_full_state_goes_in_parts_or_over_a_stream(state: list[Update], datagram
             assert part.bulk or len(msgspec.msgpack.encode(part.packet)) <= LAN.encoded_bytes_max
         said = [message for part in parts for message in part.packet.messages]
         if to == US:
-            assert said == [StateRequest(sequence=6)]
+            assert said == []
         else:
             count = len(parts)
             assert said == [StateReply(sequence=5, part=index, parts=count) for index in range(count)]
+
+
+def test_long_message_goes_in_a_packet_of_its_own_or_over_a_stream() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.post(THEM, Ping(sequence=1))
+    for tags in (100, 1_000):
+        outbox.send_apart(THEM, Fetch(tags=tuple(range(1 << 40, (1 << 40) + tags))))
+    sends = drain(outbox)
+    assert [len(send.packet.messages) for send in sends] == [1, 1, 1]
+    assert [send.bulk for send in sends] == [False, True, False]
+
+
+def test_newcomer_says_who_it_is_and_no_more() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.request_state(THEM, 6, claim(member=US))
+    [send] = drain(outbox)
+    assert send.packet.messages == (StateRequest(sequence=6),)
+    assert send.packet.updates == (claim(member=US),)
 
 
 def test_state_that_fits_a_datagram_needs_no_stream() -> None:

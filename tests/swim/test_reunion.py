@@ -58,13 +58,13 @@ def test_seeds_known_from_the_first_answer_are_not_called() -> None:
     assert calls.due(known=lambda name: name == OTHERS[1], now_ns=later_ns) == [OTHERS[2]]
 
 
-def test_many_seeds_are_called_in_batches() -> None:
-    calls = SeedCalls(replace(LAN, join_parallel=2))
-    calls.add(OTHERS[:5], now_ns=0)
-    assert calls.due(known=nobody, now_ns=0) == list(OTHERS[:2])
+def test_few_seeds_are_called_at_first_and_ever_more_while_nobody_answers() -> None:
+    calls = SeedCalls(replace(LAN, join_parallel=1))
+    calls.add(OTHERS, now_ns=0)
+    assert calls.due(known=nobody, now_ns=0) == [OTHERS[0]]
     assert calls.due(known=nobody, now_ns=0) == []
-    later = calls.due(known=nobody, now_ns=LAN.join_retry_ns)
-    assert len(later) == 2
+    assert calls.due(known=nobody, now_ns=LAN.join_retry_ns) == list(OTHERS[:3])
+    assert calls.due(known=nobody, now_ns=2 * LAN.join_retry_ns) == list(OTHERS[1:])
 
 
 def test_too_many_seeds_are_refused_and_none_is_added() -> None:
@@ -80,13 +80,21 @@ def test_failed_members_are_called_in_turn_one_each_interval() -> None:
     called: list[GatewayName] = []
     for _ in range(6):
         now_ns = beat.next_deadline_ns()
-        name = beat.due(failed, now_ns=now_ns)
+        name = beat.due(failed, live=3, now_ns=now_ns)
         assert name is not None
         called.append(name)
-        assert beat.due(failed, now_ns=now_ns) is None
+        assert beat.due(failed, live=3, now_ns=now_ns) is None
         assert 0.75 <= (beat.next_deadline_ns() - now_ns) / LAN.reunion_interval_ns <= 1.25
     assert sorted(called[:3]) == sorted(called[3:]) == sorted(failed)
 
 
+def test_in_a_large_mesh_each_calls_the_same_one_more_rarely() -> None:
+    beat = ReunionBeat(LAN, Random(1))
+    calls = 0
+    for _ in range(1_000):
+        calls += beat.due([OTHERS[0]], live=160, now_ns=beat.next_deadline_ns()) is not None
+    assert 60 < calls < 140
+
+
 def test_nobody_is_called_when_nobody_failed() -> None:
-    assert ReunionBeat(LAN, Random(1)).due([], now_ns=0) is None
+    assert ReunionBeat(LAN, Random(1)).due([], live=3, now_ns=0) is None

@@ -29,6 +29,7 @@ from gossipsa.swim.settings import LAN, LOCAL, PROFILES, WAN
         {"state_datagrams_max": 65},
         {"join_retry_ns": LAN.reunion_interval_ns + 1},
         {"forget_ns": LAN.exchange_interval_ns},
+        {"exchange_soon_ns": LAN.exchange_interval_ns + 1},
     ],
     ids=str,
 )
