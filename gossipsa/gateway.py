@@ -672,6 +672,11 @@ class Gateway:
             state = self._coordinator.state_of(record.client)
             if state is None or state.value in ("waiting", "claiming", "yielded", "held"):
                 records.append(record)
+        # What we took from it: its kernel and IKE daemon may have the client still, and nobody else tells it.
+        # It adopts the client or releases it; our epoch, or the client's word, ends what it adopts.
+        for owned in self._replicator.owned():
+            if owned.taken is not None and owned.taken.owner == sender.gateway:
+                records.append(owned.taken)
         parts = [
             tuple(records[start : start + _RETURN_RECORDS_MAX])
             for start in range(0, len(records), _RETURN_RECORDS_MAX)
@@ -735,8 +740,10 @@ class Gateway:
             self._outbox.report("client-released", client=client)
             self._outbox.do(RemoveClient(client=client, epoch=record.epoch, state=record.state))
             version = replication.RecordVersion(client=client, epoch=record.epoch, sequence=record.sequence)
-            for holder in record.replicas:
-                released.setdefault(holder.gateway, []).append(version)
+            # Who returned a record may be no replica any more, and would wait for us for ever.
+            keepers = self._recall.take_keepers(client) if self._recall is not None else ()
+            for name in dict.fromkeys((*keepers, *(holder.gateway for holder in record.replicas))):
+                released.setdefault(name, []).append(version)
         for name, versions in released.items():
             if name in self._keyring:
                 self._outbox.send(name, replication.ReleaseRecords(versions=tuple(versions)))

@@ -57,7 +57,7 @@ class _Copy:
 class OwnedRecord:
     """A record that this gateway owns, and where its copies are."""
 
-    __slots__ = ("copies", "former", "in_use", "record")
+    __slots__ = ("copies", "former", "in_use", "record", "taken")
 
     def __init__(self, record: ClientRecord) -> None:
         self.record = record
@@ -66,6 +66,8 @@ class OwnedRecord:
         """Gateways that owned or kept it before, and may not know who owns it now."""
         self.in_use: dict[int, NumberRange] = {}
         """By outbound SPI, numbers in the shared region that we may have sent."""
+        self.taken: ClientRecord | None = None
+        """The record as it was taken from its former owner, who may have SAs of it still."""
 
     def acknowledged_by(self) -> tuple[Holder, ...]:
         return tuple(

@@ -102,6 +102,7 @@ class Conflicts:
             msgspec.structs.replace(record, epoch=Epoch(counter, self._me.boot), sequence=1), former=former
         )
         asserted.in_use = owned.in_use
+        asserted.taken = owned.taken
         self._outbox.report("owner-asserted", client=record.client, gateway=rival.gateway)
         self._announcer.tell_former(record.client)
         self._rekeys.schedule(record.client, now_ns=now_ns)

@@ -407,13 +407,17 @@ class Coordinator:
         record = self._store.get(attempt.client)
         if attempt.released or record is None or not self._peers.is_alive(attempt.owner):
             return False
-        owner = self._peers.holder(attempt.owner)
-        if owner is not None and owner.boot == record.epoch.boot:
-            self._fire(attempt, Event.OWNER_ALIVE, now_ns)
-        else:
+        if self._is_restarted(record):
             self._outbox.send(attempt.owner, ReturnRecords(records=(record,), last=True))
             self._timers.set(attempt.client, now_ns + self._settings.hold_retry_ns)
+        else:
+            self._fire(attempt, Event.OWNER_ALIVE, now_ns)
         return True
+
+    def _is_restarted(self, record: ClientRecord) -> bool:
+        """True if the owner is not the boot that owns the client."""
+        owner = self._peers.holder(record.owner)
+        return owner is None or owner.boot != record.epoch.boot
 
     def _turn_ns(self, record: ClientRecord) -> int:
         """Nearer replicas that live go first (rule R4)."""
@@ -562,6 +566,7 @@ class Coordinator:
             former += self._peers.live()
         owned = self._replicator.own(taken, former=former)
         owned.in_use = dict(attempt.ranges)
+        owned.taken = record
         self._moved.append(attempt.client)
         self._outbox.report("client-moved", client=attempt.client, gateway=attempt.owner)
         self._outbox.do(
@@ -619,6 +624,9 @@ class Coordinator:
         attempt = self._attempts.get(claim.client)
         released = attempt is not None and attempt.released
         if not released and self._peers.is_alive(record.owner) and record.owner != sender.gateway:
+            if self._is_restarted(record):
+                # It told the claimer that it has nothing of the client, and may not know that we wait too.
+                self._outbox.send(record.owner, ReturnRecords(records=(record,), last=True))
             return Verdict.OWNER_ALIVE, record.epoch
         if attempt is None:
             attempt = self._attempts[claim.client] = _Attempt(record, state=State.WAITING)
