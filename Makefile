@@ -21,6 +21,9 @@ bench: $(STAMP)
 sim: $(STAMP)
 	$(BIN)/python -m sim all --seeds 0..19
 
+campaign: $(STAMP)
+	$(BIN)/python -m sim campaign --seeds 0..9999 --jobs 2
+
 # Coverage-guided where there is a wheel of atheris for this Python, else plain mutation.
 fuzz: $(STAMP)
 	-$(BIN)/pip install --quiet --disable-pip-version-check -e '.[fuzz]'

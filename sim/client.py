@@ -1,7 +1,8 @@
 """A simulated client: real keys, real ESP, and the answers of a stock IKE daemon with MOBIKE.
 
 It obeys an authenticated address update that bears the message ID it expects, wherever that comes from, and
-moves its ESP with it. It never looks for another gateway by itself.
+moves its ESP with it. It never looks for another gateway by itself. When its own
+address changes, it tells its gateway.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from gossipsa.ikev2.header import decode_header
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSpis
 from gossipsa.kernel.backend import KernelSa, NewSa
 from gossipsa.kernel.direct_install import child_sas
-from gossipsa.kernel.memory_sad import MemorySad, Opened
+from gossipsa.kernel.memory_sad import Opened
 from sim.ike_session import IkeSession
+from sim.kernel import SimulatedKernel
 from sim.virtual_clock import VirtualClock
 
 SERIAL_BYTES = 8
@@ -49,8 +51,11 @@ class Client:
     ) -> None:
         self.name = name
         self.endpoint = state.ike_sa.local
-        self.kernel = MemorySad(random_bytes=random.randbytes)
-        self.session = IkeSession(state, owner=self, clock=clock, random=random, is_movable=True)
+        self.kernel = SimulatedKernel(random_bytes=random.randbytes)
+        self.session = IkeSession(state, owner=self, clock=clock, random=random)
+        self.spis_ever: set[str] = set()
+        """SPIs of all SAs that it ever sent under, in hexadecimal: what has none of them is of an earlier
+        connection."""
         self.is_dismissed = False
         self.gave_up = 0
         self.payloads_received = 0
@@ -75,6 +80,18 @@ class Client:
         """Forgets everything, as a stock client does that begins anew. Nobody is told."""
         self.is_dismissed = True
         self.session.close()
+
+    def roam(self, endpoint: Endpoint) -> None:
+        """Its address is another from now on; the gateway is told as soon as it may be."""
+        children = self.session.state.children
+        old = [self._sas_of(self.session, child) for child in children]
+        self.endpoint = endpoint
+        self.session.set_local(endpoint)
+        for child, (old_outbound, old_inbound) in zip(children, old, strict=True):
+            outbound, inbound = self._sas_of(self.session, child)
+            self.kernel.move_sa(old_outbound.id, outbound)
+            self.kernel.move_sa(old_inbound.id, inbound)
+        self.session.update_addresses()
 
     def receive_ike(self, data: bytes, source: Endpoint) -> None:
         """An IKE message arrived."""
@@ -110,6 +127,7 @@ class Client:
 
     def add_child(self, session: IkeSession, child: ChildSa, *, with_outbound: bool) -> None:
         outbound, inbound = self._sas_of(session, child)
+        self.spis_ever.add(f"{child.outbound_spi:08x}")
         self.kernel.add_sas([inbound, outbound] if with_outbound else [inbound])
 
     def add_outbound(self, session: IkeSession, child: ChildSa) -> None:

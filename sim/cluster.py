@@ -6,6 +6,7 @@ whoever the inner network thinks is responsible.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -31,6 +32,8 @@ from sim.virtual_clock import MILLISECOND_NS, SECOND_NS, VirtualClock
 MESH_PORT = 4600
 IKE_PORT = 4500
 SAMPLE_INTERVAL_NS = 100 * MILLISECOND_NS
+_ROAMING_NETWORK = IPv4Address("198.18.0.0")
+_WIRETAP_PACKETS = 128
 
 _ZONES = 3
 
@@ -115,11 +118,17 @@ class Cluster:
         self._by_mesh = {host.mesh: host for host in self.hosts.values()}
         self._by_ike = {host.ike_address: host for host in self.hosts.values()}
         self._by_client_address: dict[IpAddress, Client] = {}
+        self._ever_at: dict[IpAddress, str] = {}
+        """By address, the client that has or had it: no two share one."""
+        self.wiretap: dict[str, deque[bytes]] = {}
+        """By client: the last ESP packets that it sent, as an attacker has them."""
         self._keys = {
             name: KeyPair.from_private(self.streams.stream(name, "mesh key").randbytes(PRIVATE_KEY_BYTES))
             for name in self.hosts
         }
         self.connections = 0
+        self._roams = 0
+        self._sampled: dict[str, GatewayStatus] | None = None
         self.started_at: dict[str, str] = {}
         """The gateway that each client connected to."""
 
@@ -161,10 +170,35 @@ class Cluster:
         client = self._make_client(name, state, world=self, clock=self.clock, random=random)
         self.clients[name] = client
         self.started_at[name] = gateway.name
-        self._by_client_address[endpoint.address] = client
+        self._put_at(client, endpoint.address)
         self.observe(ClientConnected(client=name, gateway=gateway.name))
         self._generate_traffic(client)
         return client
+
+    def roam(self, name: str) -> None:
+        """A client's address changes: from now on it is nowhere else."""
+        client = self.clients[name]
+        if client.is_dismissed:
+            return
+        self._roams += 1
+        endpoint = Endpoint(_ROAMING_NETWORK + self._roams, IKE_PORT)
+        self._put_at(client, endpoint.address)
+        client.roam(endpoint)
+        self.trace.note(name, f"roamed to {endpoint.address}")
+
+    def replay_traffic(self, name: str) -> None:
+        """An attacker sends all that it recorded of a client to the client's gateway, once more."""
+        client = self.clients[name]
+        host = self.gateway_of(client)
+        for packet in tuple(self.wiretap.get(name, ())):
+            host.receive_esp(packet, client.endpoint)
+
+    def _put_at(self, client: Client, address: IpAddress) -> None:
+        for known, there in tuple(self._by_client_address.items()):
+            if there.name == client.name:
+                del self._by_client_address[known]
+        self._by_client_address[address] = client
+        self._ever_at[address] = client.name
 
     # What there is to know.
 
@@ -182,19 +216,24 @@ class Cluster:
 
     def statuses(self) -> dict[str, GatewayStatus]:
         """What every running gossipsa says of itself."""
+        if self._sampled is not None:
+            return self._sampled
         return {host.name: host.process.status() for host in self.running() if host.process is not None}
 
     def holders(self) -> dict[str, dict[str, ClientStatus]]:
-        """By client and gateway: what each running gossipsa holds of each client."""
+        """By client and gateway: what each running gossipsa holds of each client, as it is connected now."""
         found: dict[str, dict[str, ClientStatus]] = {name: {} for name in self.clients}
         for gateway, status in self.statuses().items():
             for entry in status.clients:
                 address = entry.remote.rsplit(":", 1)[0]
-                client = self._by_client_address.get(IPv4Address(address))
-                known = found[client.name].get(gateway) if client is not None else None
+                client = self._ever_at.get(IPv4Address(address))
+                if client is None or self.clients[client].spis_ever.isdisjoint(entry.inbound_spis):
+                    # Of a connection that the client gave up: its former gateway finds out by itself.
+                    continue
+                known = found[client].get(gateway)
                 # A client that was lost and found again has two records for a while.
-                if client is not None and (known is None or known.role != "owner"):
-                    found[client.name][gateway] = entry
+                if known is None or known.role != "owner":
+                    found[client][gateway] = entry
         return found
 
     def reaches(self, host: Host, client: Client) -> bool:
@@ -240,6 +279,15 @@ class Cluster:
         traffic = Traffic.IKE if is_ike else Traffic.ESP
         other = self._by_ike.get(destination)
         client = self._by_client_address.get(destination)
+
+        def receive_ike(client: Client, arrived: bytes) -> None:
+            if self._by_client_address.get(destination) is client:
+                client.receive_ike(arrived, source)
+
+        def receive_esp(client: Client, arrived: bytes) -> None:
+            if self._by_client_address.get(destination) is client:
+                client.receive_esp(arrived, source.address)
+
         if other is not None:
             there = Endpoint(destination, IKE_PORT)
             self.network.send(
@@ -251,7 +299,7 @@ class Cluster:
             )
         elif client is not None and is_ike:
             self.network.send(
-                host.name, client.name, traffic, data, lambda arrived: client.receive_ike(arrived, source)
+                host.name, client.name, traffic, data, lambda arrived: receive_ike(client, arrived)
             )
         elif client is not None:
             self.network.send(
@@ -259,7 +307,7 @@ class Cluster:
                 client.name,
                 traffic,
                 data,
-                lambda arrived: client.receive_esp(arrived, source.address),
+                lambda arrived: receive_esp(client, arrived),
             )
 
     def observe(self, observation: Observation) -> None:
@@ -299,6 +347,7 @@ class Cluster:
             core,
             boot=boot,
             clock=self.clock,
+            host_clock=host.host_clock,
             random=host.random_stream("scheduling", host.boots),
             carry_out=driver.carry_out,
         )
@@ -326,6 +375,7 @@ class Cluster:
                 lambda arrived: host.receive_ike(arrived, source, there),
             )
         else:
+            self.wiretap.setdefault(client.name, deque(maxlen=_WIRETAP_PACKETS)).append(data)
             self.network.send(
                 client.name, host.name, Traffic.ESP, data, lambda arrived: host.receive_esp(arrived, source)
             )
@@ -402,8 +452,13 @@ class Cluster:
         for client in self.clients.values():
             if self.clock.now_ns - min(client.received_ns, client.heard_ns) > 5 * SAMPLE_INTERVAL_NS:
                 self.trace.mark(client.name, "-")
-        for watcher in self.watchers:
-            watcher.sample()
+        # All watchers look at one moment: they ask once.
+        self._sampled = self.statuses()
+        try:
+            for watcher in self.watchers:
+                watcher.sample()
+        finally:
+            self._sampled = None
 
 
 def settle(watchers: Iterable[Watcher]) -> None:

@@ -6,13 +6,13 @@ whose process dies stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from gossipsa import effects, inputs
 from gossipsa.effects import Effect, OutboundNumbers
-from gossipsa.errors import KernelError
 from gossipsa.identifiers import ClientId, Endpoint, Epoch
 from gossipsa.ikev2.liveness import KEY_EXCHANGE_BYTES, NONCE_BYTES_MIN, encode_liveness_probe
 from gossipsa.ipsec.lanes import CREATOR_REKEY, SHARED_FIRST
@@ -26,9 +26,12 @@ from gossipsa.kernel.backend import (
     SetPacketLimit,
 )
 from gossipsa.kernel.direct_install import client_sas
+from gossipsa.kernel.memory_sad import Operation
 from sim.host import Host
 from sim.process import Process
 from sim.virtual_clock import MICROSECOND_NS, MILLISECOND_NS
+
+T = TypeVar("T")
 
 _STEP_MIN_NS = 300 * MICROSECOND_NS
 _STEP_MAX_NS = 8 * MILLISECOND_NS
@@ -109,15 +112,18 @@ class Driver:
         if present is not None:
             # Left behind by an earlier process of ours.
             self._take_out(present.client, present.state)
-        self.block(effect.state)
+        refused = self._refused([self.block(effect.state)])
+        if refused is not None:
+            self.unblock(effect.state)
+            self._fail(effect.client, effect.epoch, refused)
+            return
         host.ike_daemon.import_client(
             effect.client, effect.state, is_passive=True, follower=self.process.boot
         )
-        sas = client_sas(effect.state)
-        answers = kernel.add_sas(sas)
-        if any(isinstance(answer, KernelError) for answer in answers):
+        refused = self._refused([self._ask(Operation.ADD_SAS, kernel.add_sas, client_sas(effect.state))])
+        if refused is not None:
             self._take_out(effect.client, effect.state)
-            self._fail(effect.client, effect.epoch, str(next(filter(None, answers))))
+            self._fail(effect.client, effect.epoch, refused)
             return
         self._begun.add(effect.client)
 
@@ -132,9 +138,9 @@ class Driver:
             return
         self.process.feed(inputs.ClientInstalled(client=effect.client, epoch=effect.epoch))
 
-    def block(self, state: ClientState) -> None:
+    def block(self, state: ClientState) -> tuple[Answer, ...]:
         """Lets nothing out to the client."""
-        self.host.kernel.block_outbound([_block_of(state)])
+        return self._ask(Operation.BLOCK_OUTBOUND, self.host.kernel.block_outbound, [_block_of(state)])
 
     def unblock(self, state: ClientState) -> None:
         """Ends the block."""
@@ -147,12 +153,16 @@ class Driver:
         outbound = SaId(numbers.outbound_spi, ike_sa.remote.address)
         inbound = SaId(numbers.inbound_spi, ike_sa.local.address)
         return [
-            *kernel.set_packet_limits([self.limit(outbound, numbers)]),
-            *kernel.set_numbers(
+            *self._ask(
+                Operation.SET_PACKET_LIMITS, kernel.set_packet_limits, [self.limit(outbound, numbers)]
+            ),
+            *self._ask(
+                Operation.SET_NUMBERS,
+                kernel.set_numbers,
                 [
                     SetNumbers(id=outbound, sent=numbers.sent),
                     SetNumbers(id=inbound, received=numbers.received, window_bitmap=numbers.window_bitmap),
-                ]
+                ],
             ),
         ]
 
@@ -264,9 +274,11 @@ class Driver:
             return
         sent = max(numbers.sent, current.sent)
         moved = msgspec.structs.replace(numbers, sent=sent)
-        answers = kernel.set_packet_limits([self.limit(outbound, moved)])
-        answers += kernel.set_numbers([SetNumbers(id=outbound, sent=sent)])
-        refused = self._refused([list(answers)])
+        limit = [self.limit(outbound, moved)]
+        refused = self._refused([self._ask(Operation.SET_PACKET_LIMITS, kernel.set_packet_limits, limit)])
+        if refused is None:
+            numbers_set = [SetNumbers(id=outbound, sent=sent)]
+            refused = self._refused([self._ask(Operation.SET_NUMBERS, kernel.set_numbers, numbers_set)])
         if refused is not None:
             self.host.note(f"move-numbers-refused {refused}")
 
@@ -311,8 +323,18 @@ class Driver:
     def _fail(self, client: ClientId, epoch: Epoch, reason: str) -> None:
         self.process.feed(inputs.ClientFailed(client=client, epoch=epoch, reason=reason))
 
+    def _ask(
+        self, operation: Operation, call: Callable[[Sequence[T]], tuple[Answer, ...]], items: Sequence[T]
+    ) -> tuple[Answer, ...]:
+        """Asks the kernel, which may refuse for reasons of its own."""
+        waiting = self.host.refusals.get(operation)
+        for _ in items if waiting else ():
+            if waiting:
+                self.host.kernel.refuse_next(operation, waiting.popleft())
+        return call(items)
+
     @staticmethod
-    def _refused(batches: list[list[Answer]]) -> str | None:
+    def _refused(batches: Sequence[Sequence[Answer]]) -> str | None:
         return next((str(answer) for batch in batches for answer in batch if answer is not None), None)
 
 

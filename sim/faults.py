@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+from collections import deque
 from collections.abc import Iterable
 
+from gossipsa.kernel.memory_sad import Operation
 from sim.cluster import Cluster
 from sim.host import Host
 from sim.network import ALL_TRAFFIC, CLIENT_TRAFFIC, MESH_TRAFFIC, Cut, Traffic, Weather
 from sim.observations import FaultInjected
+from sim.virtual_clock import MILLISECOND_NS
+
+_LEAVING_NS = 300 * MILLISECOND_NS
+"""From the operator's word to the end of the process."""
+_REFUSALS_MAX = 64
 
 
 class Faults:
@@ -32,7 +40,7 @@ class Faults:
             self._changed()
 
     def kill_gossipsa(self, name: str) -> None:
-        """gossipsa dies; kernel and IKE daemon go on."""
+        """gossipsa dies; kernel and IKE daemon go on, and remember."""
         self._host(name).kill_process()
         self._changed()
 
@@ -51,12 +59,16 @@ class Faults:
         self._host(name).start_ike_daemon()
         self._changed()
 
-    def pause_host(self, name: str, duration_ns: int) -> None:
-        """The host stands still and goes on after that time, as if nothing had been."""
+    def pause_host(self, name: str, duration_ns: int, *, clock_stands: bool = False) -> None:
+        """The host stands still and goes on after that time, as if nothing had been.
+
+        Args:
+            clock_stands: its clock stands still too, so that it cannot know. Else it sees time jump.
+        """
         host = self._host(name)
         if not host.is_up or host.is_paused:
             return
-        host.pause()
+        host.pause(clock_stands=clock_stands)
         self._changed()
 
         def go_on() -> None:
@@ -80,9 +92,76 @@ class Faults:
 
         self._cluster.clock.after(duration_ns, go_on)
 
+    def slow_gossipsa(self, name: str, handling_ns: int, duration_ns: int) -> None:
+        """The process takes so long over every input; those that come meanwhile wait."""
+        process = self._host(name).process
+        if process is None:
+            return
+        process.handling_ns = handling_ns
+        self._tell("gossipsa-slow", name)
+
+        def be_quick() -> None:
+            process.handling_ns = 0
+            self._tell("gossipsa-quick", name)
+
+        self._cluster.clock.after(duration_ns, be_quick)
+
+    def leave(self, name: str, duration_ns: int) -> None:
+        """gossipsa is stopped in good order, and started again after that time; its host goes on."""
+        host = self._host(name)
+        if host.process is None or not host.process.is_running:
+            return
+        host.leave()
+        self._changed()
+        clock = self._cluster.clock
+        clock.after(min(_LEAVING_NS, duration_ns), lambda: self.kill_gossipsa(name))
+        clock.after(duration_ns, lambda: self.start_gossipsa(name))
+
+    def jump_clock(self, name: str, forward_ns: int) -> None:
+        """The host's clock shows later all at once."""
+        if self._host(name).is_up:
+            self._host(name).clock_jumps(forward_ns)
+            self._changed()
+
+    def drift_clock(self, name: str, ppm: int) -> None:
+        """The host's clock runs too fast or too slow, until it is healed or restarted."""
+        if self._host(name).is_up:
+            self._host(name).clock_drifts(ppm)
+            self._changed()
+
+    def refuse(self, name: str, operation: Operation, error: int, requests: int) -> None:
+        """The kernel refuses the next requests of gossipsa for an operation."""
+        refusals = self._host(name).refusals.setdefault(operation, deque(maxlen=_REFUSALS_MAX))
+        refusals.extend([error] * requests)
+        self._tell("kernel-refuses", f"{name} {operation.value} {errno.errorcode[error]} {requests} times")
+
+    def roam(self, client: str) -> None:
+        """The client's address changes."""
+        if client in self._cluster.clients:
+            self._cluster.roam(client)
+            self._tell("roamed", client)
+
+    def rekey(self, client: str, *, ike: bool) -> None:
+        """The client rekeys its IKE_SA, or its newest CHILD_SA."""
+        known = self._cluster.clients.get(client)
+        if known is None or known.is_dismissed or not known.session.state.children:
+            return
+        if ike:
+            known.session.rekey_ike()
+        else:
+            known.session.rekey_child(known.session.state.children[-1].outbound_spi)
+        self._tell("rekeys", f"{client} {'IKE' if ike else 'ESP'}")
+
+    def replay_traffic(self, client: str) -> None:
+        """An attacker sends a client's last packets to its gateway again."""
+        if client in self._cluster.clients:
+            self._cluster.replay_traffic(client)
+
     def burst(self, client: str, packets: int) -> None:
         """Every gateway that has an SA for the client uses up so many sequence numbers at once."""
-        known = self._cluster.clients[client]
+        known = self._cluster.clients.get(client)
+        if known is None:
+            return
         for host in self._cluster.hosts.values():
             host.burst(client, known.endpoint.address, known.virtual_address, packets)
 
@@ -153,6 +232,11 @@ class Faults:
             host.go_on()
             if not host.is_up:
                 host.power_on()
+            host.refusals.clear()
+            host.host_clock.drift(0)
+            if host.process is not None:
+                host.process.handling_ns = 0
+                host.process.clock_changed()
             host.start_ike_daemon()
             host.start_process()
         self._tell("healed", "")

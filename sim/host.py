@@ -6,7 +6,7 @@ The kernel's SAs and the IKE daemon outlive a gossipsa process; nothing outlives
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from random import Random
 from typing import Protocol
@@ -20,11 +20,12 @@ from gossipsa.ikev2.registry import PayloadType
 from gossipsa.ipsec.esp import peek_esp
 from gossipsa.ipsec.security_association import SaCounters
 from gossipsa.kernel.backend import SaId
-from gossipsa.kernel.memory_sad import InboundDrop, Opened
+from gossipsa.kernel.memory_sad import InboundDrop, Opened, Operation
 from sim.client import SERIAL_BYTES
+from sim.host_clock import HostClock
 from sim.ike_daemon import DaemonSession, SimulatedIkeDaemon
 from sim.kernel import SimulatedKernel
-from sim.observations import EspAccepted, EspSent, FaultInjected, IkeSealed, Observation
+from sim.observations import ClientForgotten, EspAccepted, EspSent, FaultInjected, IkeSealed, Observation
 from sim.process import Process
 from sim.trace import Trace
 from sim.virtual_clock import MICROSECOND_NS, SECOND_NS, VirtualClock
@@ -33,7 +34,8 @@ COUNTER_INTERVAL_NS = SECOND_NS
 _EVENT_DELAY_NS = 400 * MICROSECOND_NS
 """From the IKE daemon, over the HA socket, to the core."""
 _PROBES_MAX = 256
-_BACKLOG_MAX = 4096
+BACKLOG_MAX = 4096
+_UPTIME_MAX_NS = 3_600 * SECOND_NS
 _SK_HEADER_BYTES = 4
 _IV_BYTES = 8
 
@@ -80,6 +82,7 @@ class Host:
         self.clock = clock
         self.is_up = False
         self.is_paused = False
+        self.host_clock = HostClock(clock, uptime_ns=random_stream(name, "uptime").randrange(_UPTIME_MAX_NS))
         self.kernel: SimulatedKernel
         self.ike_daemon: SimulatedIkeDaemon | None = None
         self.process: Process | None = None
@@ -92,10 +95,17 @@ class Host:
         self._serial = 0
         self._powered = 0
         self._ike_daemons = 0
+        self.refusals: dict[Operation, deque[int]] = {}
+        """What the kernel will answer to the next requests of gossipsa: by operation, errors to come."""
 
     def random_stream(self, *purpose: object) -> Random:
         """This host's stream for a purpose."""
         return self._random_stream(self.name, *purpose)
+
+    @property
+    def backlog(self) -> int:
+        """Arrivals that a paused host has not looked at."""
+        return len(self._backlog)
 
     def note(self, text: str) -> None:
         self._trace.note(self.name, text)
@@ -117,6 +127,9 @@ class Host:
         """The host boots: kernel empty, IKE daemon and gossipsa new."""
         self._powered += 1
         self.is_up = True
+        uptime_ns = self.random_stream("uptime", self._powered).randrange(SECOND_NS, _UPTIME_MAX_NS)
+        self.host_clock = HostClock(self.clock, uptime_ns=uptime_ns)
+        self.refusals.clear()
         self.kernel = SimulatedKernel(random_bytes=self.random_stream("kernel", self._powered).randbytes)
         self.start_ike_daemon()
         self.start_process()
@@ -183,9 +196,11 @@ class Host:
         if self.process is not None:
             self._feed_soon(inputs.IkeDaemonStopped())
 
-    def pause(self) -> None:
-        """The whole host stands still, as a virtual machine does."""
+    def pause(self, *, clock_stands: bool = False) -> None:
+        """The whole host stands still, as a virtual machine does; its clock goes on, or does not."""
         self.is_paused = True
+        if clock_stands:
+            self.host_clock.stand()
         if self.process is not None:
             self.process.pause()
         self._broke("host-paused")
@@ -195,12 +210,33 @@ class Host:
         if not self.is_up or not self.is_paused:
             return
         self.is_paused = False
+        self.host_clock.go_on()
         self._broke("host-resumed")
         backlog, self._backlog = self._backlog, []
         for arrival in backlog:
             arrival()
         if self.process is not None:
             self.process.go_on()
+
+    def clock_jumps(self, forward_ns: int) -> None:
+        """The monotonic clock shows later all at once."""
+        self.host_clock.jump(forward_ns)
+        self._clock_changed("clock-jumped")
+
+    def clock_drifts(self, ppm: int) -> None:
+        """The monotonic clock runs too fast, or too slow."""
+        self.host_clock.drift(ppm)
+        self._clock_changed("clock-drifts")
+
+    def _clock_changed(self, what: str) -> None:
+        if self.process is not None:
+            self.process.clock_changed()
+        self._broke(what)
+
+    def leave(self) -> None:
+        """The operator stops gossipsa in good order: it tells the mesh."""
+        self._feed(inputs.LeaveRequested())
+        self._broke("gossipsa-leaves")
 
     def _broke(self, what: str) -> None:
         self.note(what)
@@ -226,7 +262,7 @@ class Host:
             return
         if not self.is_paused:
             arrival()
-        elif len(self._backlog) < _BACKLOG_MAX:
+        elif len(self._backlog) < BACKLOG_MAX:
             self._backlog.append(arrival)
 
     def _receive_ike(self, data: bytes, source: Endpoint, destination: Endpoint) -> None:
@@ -243,7 +279,7 @@ class Host:
         if isinstance(opened, Opened):
             client = opened.payload[SERIAL_BYTES:].decode()
             self._world.client_heard(client, self)
-            self._world.observe(EspAccepted(gateway=self.name, client=client))
+            self._world.observe(EspAccepted(gateway=self.name, client=client, packet=packet))
         elif opened is InboundDrop.EXPIRED:
             self._tell_limits()
 
@@ -292,7 +328,7 @@ class Host:
             EspSent(
                 gateway=self.name,
                 client=client,
-                key=self.key_name(sa_id),
+                key=self.kernel.key_name(sa_id),
                 first=header.sequence_low,
                 last=header.sequence_low,
             )
@@ -305,10 +341,6 @@ class Host:
             is_ike=False,
         )
 
-    def key_name(self, sa_id: SaId) -> str:
-        """Names an outbound key: clients choose SPIs at random, so that SPI and address will do."""
-        return f"{sa_id.spi:08x}@{sa_id.destination}"
-
     def burst(self, client: str, remote: IpAddress, virtual_address: IpAddress, packets: int) -> None:
         """So many packets for the client leave at once, as far as the kernel lets them. None arrives."""
         if not self.is_up or self.is_paused or not self.kernel.serves(remote, virtual_address):
@@ -318,7 +350,11 @@ class Host:
         if last > sa.sent:
             self._world.observe(
                 EspSent(
-                    gateway=self.name, client=client, key=self.key_name(sa.id), first=sa.sent + 1, last=last
+                    gateway=self.name,
+                    client=client,
+                    key=self.kernel.key_name(sa.id),
+                    first=sa.sent + 1,
+                    last=last,
                 )
             )
 
@@ -348,6 +384,7 @@ class Host:
 
     def client_deleted(self, daemon_session: DaemonSession) -> None:
         self.note(f"client-deleted {daemon_session.name}")
+        self._world.observe(ClientForgotten(client=daemon_session.name, gateway=self.name))
         if self.process is not None and daemon_session.follower == self.process.boot:
             self._feed_soon(inputs.ClientDeleted(client=daemon_session.client))
 

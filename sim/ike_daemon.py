@@ -17,9 +17,9 @@ from gossipsa.ikev2.registry import ExchangeType, NotifyType
 from gossipsa.ipsec.security_association import ChildSa, ClientState, IkeSpis
 from gossipsa.kernel.backend import NewSa
 from gossipsa.kernel.direct_install import child_sas
-from gossipsa.kernel.memory_sad import MemorySad
 from sim import negotiation
 from sim.ike_session import IkeSession
+from sim.kernel import SimulatedKernel
 from sim.virtual_clock import VirtualClock
 
 CLIENT_ID_BYTES = 16
@@ -67,7 +67,9 @@ class DaemonSession:
 class SimulatedIkeDaemon:
     """Lives as long as its process; the SAs that it put into the kernel outlive it."""
 
-    def __init__(self, *, world: DaemonWorld, kernel: MemorySad, clock: VirtualClock, random: Random) -> None:
+    def __init__(
+        self, *, world: DaemonWorld, kernel: SimulatedKernel, clock: VirtualClock, random: Random
+    ) -> None:
         self._world = world
         self._kernel = kernel
         self._clock = clock
@@ -175,7 +177,13 @@ class SimulatedIkeDaemon:
             self._world.client_changed(self._of(session))
 
     def session_moved(self, session: IkeSession, remote: Endpoint) -> None:
-        raise AssertionError("clients of the simulation do not change their addresses")
+        children = session.state.children
+        old = [self._sas(session, child) for child in children]
+        session.set_remote(remote)
+        for child, (old_outbound, old_inbound) in zip(children, old, strict=True):
+            outbound, inbound = self._sas(session, child)
+            self._kernel.move_sa(old_outbound.id, outbound)
+            self._kernel.move_sa(old_inbound.id, inbound)
 
     def session_dismissed(self, session: IkeSession) -> None:
         self._delete(session)

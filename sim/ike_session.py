@@ -20,7 +20,7 @@ from gossipsa.ikev2.errors import IkeMessageError
 from gossipsa.ikev2.header import Header
 from gossipsa.ikev2.keymat import IkeKeys
 from gossipsa.ikev2.message import Message, open_message, seal_message
-from gossipsa.ikev2.notify import Notify
+from gossipsa.ikev2.notify import Notify, update_sa_addresses
 from gossipsa.ikev2.payloads import Delete, Payload
 from gossipsa.ikev2.registry import ExchangeType, NotifyType, PayloadType, ProtocolId
 from gossipsa.ikev2.sa_keys import ike_keys_of
@@ -94,7 +94,6 @@ class IkeSession:
 
     Args:
         state: as this side sees it.
-        is_movable: this side obeys address updates of the other (RFC 4555: the original initiator does).
     """
 
     def __init__(
@@ -105,14 +104,12 @@ class IkeSession:
         clock: VirtualClock,
         random: Random,
         is_passive: bool = False,
-        is_movable: bool = False,
     ) -> None:
         self.state = state
         self.is_passive = is_passive
         self._owner = owner
         self._clock = clock
         self._random = random
-        self._is_movable = is_movable
         self._keys: dict[IkeSpis, IkeKeys] = {}
         self._answered: dict[IkeSpis, tuple[int, bytes, bytes]] = {}
         # strongSwan repeats an answer only to the very bytes that it answered (since 5.9.7), others to any
@@ -217,6 +214,16 @@ class IkeSession:
             )
         )
 
+    def update_addresses(self) -> None:
+        """Tells the other side that this one's address is another now (RFC 4555 section 3.5)."""
+        self._ask(
+            _Request(
+                exchange=ExchangeType.INFORMATIONAL,
+                build=lambda: (update_sa_addresses(),),
+                complete=lambda _: self._report(),
+            )
+        )
+
     def dismiss(self) -> None:
         """Deletes the IKE_SA, as a daemon does that is shut down in good order."""
         self._ask(
@@ -241,6 +248,11 @@ class IkeSession:
     def set_remote(self, remote: Endpoint) -> None:
         """From now on the other side is there, for all IKE_SAs."""
         ike_sas = tuple(msgspec.structs.replace(ike_sa, remote=remote) for ike_sa in self.state.ike_sas)
+        self.state = msgspec.structs.replace(self.state, ike_sas=ike_sas)
+
+    def set_local(self, local: Endpoint) -> None:
+        """From now on this side is there, for all IKE_SAs."""
+        ike_sas = tuple(msgspec.structs.replace(ike_sa, local=local) for ike_sa in self.state.ike_sas)
         self.state = msgspec.structs.replace(self.state, ike_sas=ike_sas)
 
     # What arrives.
@@ -316,7 +328,7 @@ class IkeSession:
         for payload in message.payloads:
             if isinstance(payload, Notify) and payload.type == NotifyType.COOKIE2:
                 answer.append(payload)
-            elif isinstance(payload, Notify) and payload.type in _MOVING and self._is_movable:
+            elif isinstance(payload, Notify) and payload.type in _MOVING:
                 if source != self.state.ike_sa.remote:
                     self._owner.session_moved(self, source)
             elif isinstance(payload, Delete) and payload.protocol == ProtocolId.IKE:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 
 from gossipsa.identifiers import IpAddress
-from gossipsa.kernel.backend import Answer, KernelSa, OutboundBlock, SetNumbers
+from gossipsa.kernel.backend import Answer, KernelSa, NewSa, OutboundBlock, SaId, SetNumbers
 from gossipsa.kernel.memory_sad import MemorySad
 
 
@@ -40,6 +41,26 @@ class SimulatedKernel(MemorySad):
     def serves(self, remote: IpAddress, virtual_address: IpAddress) -> bool:
         """True if packets for a client leave this gateway."""
         return bool(self.outbound_sas(remote)) and not self.is_blocked(virtual_address)
+
+    def move_sa(self, old: SaId, new: NewSa) -> None:
+        """Gives an SA other addresses, as charon does it: deleted, and added with all that was counted."""
+        sa = self._sas.get(old)
+        if sa is None:
+            return
+        self._delete(old)
+        self._add(new)
+        moved = self._sas[new.id]
+        moved.sent, moved.packets, moved.window = sa.sent, sa.packets, sa.window
+        moved.soft, moved.hard, moved.is_dying, moved.is_used = sa.soft, sa.hard, sa.is_dying, sa.is_used
+
+    def key_name(self, sa_id: SaId) -> str:
+        """Names the key of an SA, without telling it.
+
+        A packet may leave towards another address than the SA's own: the client's packets came from there.
+        """
+        sa = self._sas.get(sa_id) or next(sa for known, sa in self._sas.items() if known.spi == sa_id.spi)
+        key = sa.new.encryption_key
+        return hashlib.blake2b(key, digest_size=8).hexdigest()
 
     def use_up(self, sa: KernelSa, packets: int) -> int:
         """Counts packets as sent, as far as the limit allows. Returns the last number used."""

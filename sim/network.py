@@ -1,4 +1,4 @@
-"""The network between gateways and clients: datagrams that get lost, late, twice, or never; and streams.
+"""The network between gateways and clients: datagrams that get lost, late, twice, changed, or never; streams.
 
 Nothing here looks into what passes. Cuts say which node cannot send which traffic to which other, each
 direction for itself.
@@ -6,6 +6,7 @@ direction for itself.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,6 +18,7 @@ from sim.virtual_clock import MILLISECOND_NS, VirtualClock
 
 _RETRANSMISSION_NS = 200 * MILLISECOND_NS
 _RETRANSMISSIONS_MAX = 12
+_CORRUPTED_KEPT_MAX = 1024
 
 
 class Traffic(Enum):
@@ -58,6 +60,8 @@ class Weather:
     lateness: float = 0.0
     """Probability that a packet is delayed by up to `late_ns` on top: it is overtaken then."""
     late_ns: int = 80 * MILLISECOND_NS
+    corruption: float = 0.0
+    """Probability that one bit of a datagram is turned over: whoever receives it must refuse it."""
 
 
 @dataclass(slots=True)
@@ -82,9 +86,12 @@ class NetworkCounts:
     """What became of the packets."""
 
     sent: int = 0
+    sent_mesh: int = 0
+    """Of these, between gossipsa daemons."""
     lost: int = 0
     cut: int = 0
     duplicated: int = 0
+    corrupted: int = 0
     frames: int = 0
     frames_lost: int = 0
 
@@ -99,6 +106,8 @@ class Network:
     weather: Weather = field(default_factory=Weather)
     cuts: list[Cut] = field(default_factory=list)
     counts: NetworkCounts = field(default_factory=NetworkCounts)
+    corrupted: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    """The last datagrams that were changed on their way, as they arrive."""
     _links: dict[tuple[str, str], _Link] = field(default_factory=dict)
     _connections: dict[tuple[str, str], _Stream] = field(default_factory=dict)
 
@@ -131,10 +140,12 @@ class Network:
     ) -> None:
         """Sends a datagram: `deliver` is called never, once or twice."""
         self.counts.sent += 1
+        self.counts.sent_mesh += traffic is Traffic.MESH
         link = self._link(source, destination)
         # All draws are made whatever they decide, so that a cut changes nobody's luck later.
         lost = link.random.random() < self.weather.loss
         duplicated = link.random.random() < self.weather.duplication
+        corrupted = link.random.random() < self.weather.corruption
         delays_ns = (self._delay_ns(link), self._delay_ns(link))
         self.trace.record(source, f"{traffic.value} to {destination}", data)
         if self.is_cut(source, destination, traffic):
@@ -144,6 +155,8 @@ class Network:
             self.counts.lost += 1
             return
         self.counts.duplicated += duplicated
+        if corrupted:
+            data = self._corrupt(data, link)
         for delay_ns in delays_ns[: 1 + duplicated]:
             self.clock.after(delay_ns, lambda: self._arrive(source, destination, traffic, data, deliver))
 
@@ -191,6 +204,16 @@ class Network:
             return
         self.trace.record(destination, f"{traffic.value} from {source}", data)
         deliver(data)
+
+    def _corrupt(self, data: bytes, link: _Link) -> bytes:
+        self.counts.corrupted += 1
+        bit = link.random.randrange(8 * len(data))
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        self.corrupted[bytes(changed)] = None
+        while len(self.corrupted) > _CORRUPTED_KEPT_MAX:
+            self.corrupted.popitem(last=False)
+        return bytes(changed)
 
     def _delay_ns(self, link: _Link) -> int:
         delay_ns = link.latency_ns + link.random.randrange(link.jitter_ns + 1)

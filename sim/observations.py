@@ -39,6 +39,8 @@ class EspAccepted(Observation):
 
     gateway: str
     client: str
+    packet: bytes
+    """As it arrived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,14 @@ class ClientMoved(Observation):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientDismissed(Observation):
     """A client received the deletion of its IKE_SA."""
+
+    client: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientForgotten(Observation):
+    """The IKE daemon of a gateway ended a client's IKE_SA: it got no answer, or was asked to."""
 
     client: str
     gateway: str

@@ -54,6 +54,11 @@ class Trace:
         if len(self.notes) < _NOTES_MAX:
             self.notes.append(Note(at_ns=self._clock.now_ns, node=node, text=text))
 
+    def remark(self, node: str, text: str) -> None:
+        """Something for readers that is no event of the run: the hash knows nothing of it."""
+        if len(self.notes) < _NOTES_MAX:
+            self.notes.append(Note(at_ns=self._clock.now_ns, node=node, text=text))
+
     def mark(self, row: str, symbol: str) -> None:
         """From now on, the row of the chart shows `symbol`."""
         marks = self._rows.setdefault(row, [])

@@ -6,7 +6,10 @@ from sim.checkers.checker import Checker, Patience, Violation
 from sim.checkers.clients_are_served import ClientsAreServed
 from sim.checkers.convergence import Convergence
 from sim.checkers.key_holders import KeyHoldersAreFew
-from sim.checkers.moves import BystandersStay, NoDismissal
+from sim.checkers.memory_is_bounded import MemoryIsBounded
+from sim.checkers.moves import BystandersStay, MovedOncePerFailure, NoDismissal
+from sim.checkers.records_survive import RecordsSurvive
+from sim.checkers.replays import CorruptionIsRefused, NoReplayBeyondBound
 from sim.checkers.sequence_numbers import (
     NoDoubleDelivery,
     NoSendingBeforeAnswer,
@@ -23,11 +26,16 @@ CHECKERS: tuple[type[Checker], ...] = (
     VectorsAreUsedOnce,
     NoSendingBeforeAnswer,
     NoDoubleDelivery,
+    NoReplayBeyondBound,
+    CorruptionIsRefused,
     BystandersStay,
+    MovedOncePerFailure,
     NoDismissal,
+    RecordsSurvive,
     ClientsAreServed,
     SingleOwner,
     KeyHoldersAreFew,
+    MemoryIsBounded,
     Convergence,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gossipsa.status import ClientStatus
 from sim.checkers.checker import Checker, Patience
 from sim.checkers.servability import able_gateways
 from sim.cluster import Cluster
@@ -28,7 +29,7 @@ class Convergence(Checker):
         self._sampled_ns = self.now_ns
         copies = self._copies()
         for client, holders in self.cluster.holders().items():
-            if any(entry.role == "owner" and entry.acknowledged >= copies for entry in holders.values()):
+            if any(self._is_copied(entry, holders, copies) for entry in holders.values()):
                 self._copied_ns[client] = self.now_ns
 
     def settle(self) -> None:
@@ -51,6 +52,20 @@ class Convergence(Checker):
             if self.now_ns - self._copied_ns.get(client.name, 0) > _RECENT_NS:
                 acknowledged = holders[client.name][gateway].acknowledged
                 raise self.violated(f"{client.name} has {acknowledged} acknowledged copies only")
+
+    @staticmethod
+    def _is_copied(owned: ClientStatus, holders: dict[str, ClientStatus], copies: int) -> bool:
+        """True for the owner's record, if so many replicas have it as it is."""
+        if owned.role != "owner" or owned.acknowledged < copies:
+            return False
+        same = [
+            entry
+            for name, entry in holders.items()
+            if name in owned.replicas
+            and (entry.epoch, entry.ike_spis, entry.inbound_spis)
+            == (owned.epoch, owned.ike_spis, owned.inbound_spis)
+        ]
+        return len(same) >= copies
 
     def _copies(self) -> int:
         return min(self.cluster.settings.replication.replicas, len(self.cluster.running()) - 1)

@@ -11,7 +11,10 @@ _IN_TRANSIT_NS = 3 * SECOND_NS
 
 
 class KeyHoldersAreFew(Checker):
-    """When all is quiet, at most k + 1 running gateways hold the record of a client, but for a moment."""
+    """When all is quiet, the owner of a client and the replicas that it names hold its record, k at most.
+
+    Others may for a moment, until they are told.
+    """
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
@@ -29,10 +32,17 @@ class KeyHoldersAreFew(Checker):
     def _check(self) -> None:
         holders_max = self.cluster.settings.replication.replicas + 1
         holders: dict[str, list[str]] = {}
+        named: dict[str, set[str]] = {}
         for gateway, status in self.cluster.statuses().items():
             for entry in status.clients:
                 holders.setdefault(entry.client, []).append(gateway)
-        many = {client: gateways for client, gateways in holders.items() if len(gateways) > holders_max}
+                if entry.role == "owner":
+                    named[entry.client] = {gateway, *entry.replicas}
+        many = {
+            client: gateways
+            for client, gateways in holders.items()
+            if len(gateways) > holders_max or not named.get(client, set(gateways)).issuperset(gateways)
+        }
         self._since_ns = {client: self._since_ns.get(client, self.now_ns) for client in many}
         for client, gateways in many.items():
             if self.now_ns - self._since_ns[client] > _IN_TRANSIT_NS:

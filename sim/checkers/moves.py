@@ -5,7 +5,7 @@ from __future__ import annotations
 from sim.checkers.checker import Checker, Patience
 from sim.cluster import Cluster
 from sim.network import Traffic
-from sim.observations import ClientDismissed, ClientMoved, Observation
+from sim.observations import ClientConnected, ClientDismissed, ClientMoved, FaultInjected, Observation
 from sim.virtual_clock import SECOND_NS
 
 _AFTERMATH_NS = 20 * SECOND_NS
@@ -55,6 +55,48 @@ class BystandersStay(Checker):
             for other in self.cluster.hosts
             if other != name
         )
+
+
+class MovedOncePerFailure(Checker):
+    """A client that was moved is not moved on, unless something happened to its new gateway as well.
+
+    Two takers of one dead gateway are what this is about: the client would obey both.
+    """
+
+    def __init__(self, cluster: Cluster, patience: Patience) -> None:
+        super().__init__(cluster, patience)
+        self._impaired_ns: dict[str, int] = {}
+        self._moved_to: dict[str, str] = {}
+
+    def sample(self) -> None:
+        if self.cluster.network.weather.loss > _LOSS_TOLERATED:
+            self._impaired_ns.update(dict.fromkeys(self.cluster.hosts, self.now_ns))
+            return
+        running = self.cluster.running()
+        for host in self.cluster.hosts.values():
+            is_cut = any(
+                not self.cluster.network.passes(host.name, other, traffic)
+                for other in self.cluster.hosts
+                if other != host.name
+                for traffic in Traffic
+            )
+            if is_cut or host not in running or host.ike_daemon is None or host.refusals:
+                self._impaired_ns[host.name] = self.now_ns
+
+    def observe(self, observation: Observation) -> None:
+        if isinstance(observation, FaultInjected) and observation.node in self.cluster.hosts:
+            self._impaired_ns[observation.node] = self.now_ns
+        elif isinstance(observation, ClientConnected):
+            self._moved_to.pop(observation.client, None)
+        elif isinstance(observation, ClientMoved):
+            source = observation.source
+            impaired_ns = self._impaired_ns.get(source)
+            is_second = self._moved_to.get(observation.client) == source
+            self._moved_to[observation.client] = observation.destination
+            if is_second and (impaired_ns is None or self.now_ns - impaired_ns > _AFTERMATH_NS):
+                raise self.violated(
+                    f"{observation.client} was moved on from {source} to {observation.destination}"
+                )
 
 
 class NoDismissal(Checker):

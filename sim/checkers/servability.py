@@ -38,11 +38,14 @@ def _share_sas(own: Host, client: Client) -> bool:
 
 
 def _is_in_step(client: Client, record: ClientStatus) -> bool:
-    """True if client and record agree on the IKE_SA, and know each other's newest CHILD_SA.
+    """True if client and record agree on IKE_SA and address, and know each other's newest CHILD_SA.
 
     They do not if the gateway died before it told its replicas of a rekey, or before its answer to one
     reached the client.
     """
+    if record.remote != str(client.endpoint):
+        # It roamed, and the gateway that it told died before it told its replicas.
+        return False
     state = client.session.state
     known = [f"{child.outbound_spi:08x}" for child in state.children]
     return (

@@ -8,7 +8,7 @@ from sim.host import Host
 
 
 class SingleOwner(Checker):
-    """When all is quiet, only the gateway that the client talks to owns it and can send to it."""
+    """When all is quiet, only the gateway that the client talks to owns it, can send to it, and routes it."""
 
     def sample(self) -> None:
         if self.undisturbed_for(self.patience.settled_ns) and not self.cluster.network.cuts:
@@ -16,6 +16,17 @@ class SingleOwner(Checker):
 
     def settle(self) -> None:
         self._check()
+        for client in self.cluster.clients.values():
+            own = self.cluster.gateway_of(client)
+            routing = [
+                host.name
+                for host in self.cluster.hosts.values()
+                if host is not own and host.is_up and client.virtual_address in host.kernel.routes()
+            ]
+            if self.cluster.serves(own, client) and routing:
+                raise self.violated(
+                    f"{' and '.join(routing)} still announces {client.name}, which {own.name} has"
+                )
 
     def _check(self) -> None:
         holders = self.cluster.holders()
@@ -26,13 +37,13 @@ class SingleOwner(Checker):
             serving = [
                 host.name
                 for host in self.cluster.hosts.values()
-                if self.cluster.serves(host, client) and not self._is_forgotten(host, client)
+                if self.cluster.serves(host, client) and self._can_be_read(host, client)
             ]
             if len(serving) > 1:
                 raise self.violated(f"{' and '.join(serving)} can send to {client.name}")
 
-    def _is_forgotten(self, host: Host, client: Client) -> bool:
-        """True if gossipsa was restarted before it could hear that the client moved."""
-        return self.patience.may_lose_clients and any(
-            known.name == client.name and known.told is None for known in host.ike_daemon or ()
-        )
+    @staticmethod
+    def _can_be_read(host: Host, client: Client) -> bool:
+        """False for what is left of an earlier connection of the client."""
+        readable = {sa.id.spi for sa in client.kernel.sas()}
+        return any(sa.id.spi in readable for sa in host.kernel.outbound_sas(client.endpoint.address))

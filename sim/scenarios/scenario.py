@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import IO
@@ -11,7 +11,7 @@ from typing import IO
 from gossipsa.gateway import Gateway
 from sim.checkers import Checker, Patience, Violation, watch
 from sim.client import Client
-from sim.cluster import Cluster, ClusterSettings
+from sim.cluster import Cluster, ClusterSettings, Watcher
 from sim.driver import Driver
 from sim.faults import Faults
 from sim.process import Core
@@ -81,12 +81,14 @@ def run(
     make_core: Callable[..., Core] = Gateway,
     make_driver: Callable[..., Driver] = Driver,
     make_client: Callable[..., Client] = Client,
+    make_watchers: Sequence[Callable[[Cluster], Watcher]] = (),
     copy_trace_to: IO[str] | None = None,
 ) -> Outcome:
     """Runs a scenario from a seed until it ends or a checker finds something.
 
     Args:
         make_core, make_driver, make_client: replaced by tests that plant bugs.
+        make_watchers: who looks on besides the checkers.
     """
     settings = replace(
         scenario.cluster,
@@ -102,6 +104,7 @@ def run(
         copy_trace_to=copy_trace_to,
     )
     checkers = watch(cluster, scenario.patience)
+    cluster.watchers[:0] = [make_watcher(cluster) for make_watcher in make_watchers]
     stage = Stage(cluster=cluster, faults=Faults(cluster), random=cluster.streams.stream("script"))
     scenario.script(stage)
     violation = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gossipsa.replication.store import RecordStore
 from sim.__main__ import main
 from sim.scenarios import SCENARIOS
 from sim.scenarios.scenario import Outcome, run
@@ -81,3 +82,11 @@ def test_command_prints_the_timeline_and_the_verdict(capsys: pytest.CaptureFixtu
 def test_command_runs_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gossipsa_stalled", "--seeds", "2..3"]) == 0
     assert "2 seeds, 0 violations" in capsys.readouterr().out
+
+
+def test_violation_ends_the_command_with_an_error_and_says_how_to_see_it_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RecordStore, "of_owner", lambda *_: 1 // 0)
+    assert main(["kill", "--seed", "2"]) == 1
+    assert "python -m sim kill --seed 2 --gateways 4 --clients 6" in capsys.readouterr().out
