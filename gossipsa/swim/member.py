@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
@@ -129,4 +130,9 @@ class Member:
 
 def endpoint_of(update: Update) -> Endpoint:
     """The endpoint of a complete update."""
-    return Endpoint(ip_address(update.address), update.port)
+    return _endpoint(update.address, update.port)
+
+
+@lru_cache(maxsize=1 << 13)
+def _endpoint(address: bytes, port: int) -> Endpoint:
+    return Endpoint(ip_address(address), port)

@@ -110,7 +110,7 @@ class Membership:
 
     @property
     def live_count(self) -> int:
-        return self.count(_ALIVE, _SUSPECT)
+        return len(self._by_state[_ALIVE]) + len(self._by_state[_SUSPECT])
 
     def rule(self, update: Update) -> Ruling:
         """Decide about a claim that is not about ourselves. Changes nothing."""
@@ -183,8 +183,9 @@ class Membership:
         """Drop members that failed or left long ago."""
         gone = tuple(
             member.name
-            for member in self
-            if not member.state.live and now_ns - member.since_ns >= self._settings.forget_ns
+            for state in (_FAILED, _LEFT)
+            for member in self._by_state[state].values()
+            if now_ns - member.since_ns >= self._settings.forget_ns
         )
         for name in gone:
             self._remove(name)

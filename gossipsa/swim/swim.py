@@ -142,6 +142,8 @@ class Swim:
         self._round_ns = 0
         self._verdicts_ns = 0
         self._gossip_ns = 0
+        self._deadline_ns: int | None = None
+        """The next deadline, if nothing changed since it was found."""
         self._unhealthy = False
         """Our health worsened since the last round."""
 
@@ -241,6 +243,11 @@ class Swim:
         """When `handle_tick` wants to be called, at the latest; may lie in the past."""
         if self._scheduled_ns is None:
             return self._now_ns
+        if self._deadline_ns is None:
+            self._deadline_ns = self._find_deadline_ns()
+        return self._deadline_ns
+
+    def _find_deadline_ns(self) -> int:
         peers = self._table.live_count
         deadlines = [self._gossip_ns] if len(self._news) and peers else []
         if self._own.left:
@@ -268,6 +275,7 @@ class Swim:
 
     def watch(self, names: Collection[GatewayName]) -> None:
         """Probe these at the watch interval, and nobody else; the first `watched_max` of them."""
+        self._deadline_ns = None
         self._watch.replace([name for name in names if name != self._name], now_ns=self._now_ns)
 
     def reached(self, name: GatewayName, *, now_ns: int, boot: BootId | None = None) -> None:
@@ -289,6 +297,7 @@ class Swim:
         """
         if self._own.describe(metadata):
             self._now_ns = max(now_ns, self._now_ns)
+            self._deadline_ns = None
             self._news.push(self._own.update())
 
     def leave(self, *, now_ns: int) -> Outputs:
@@ -305,13 +314,14 @@ class Swim:
 
     def _begin(self, now_ns: int) -> None:
         self._now_ns = max(now_ns, self._now_ns)
+        self._deadline_ns = None
         if self._scheduled_ns is None:
             # Members started together spread over the intervals.
             self._scheduled_ns = self._gossip_ns = self._now_ns
             self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
             self._exchange.begin(now_ns=self._now_ns)
         elif self._now_ns - self._scheduled_ns > self._settings.stall_ns:
-            late_ns = self._now_ns - max(self._scheduled_ns, self.next_deadline_ns())
+            late_ns = self._now_ns - max(self._scheduled_ns, self._find_deadline_ns())
             if late_ns > self._settings.stall_ns and not self._own.left:
                 self._recover_from_stall(late_ns)
 

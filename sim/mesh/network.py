@@ -13,9 +13,16 @@ import msgspec
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.messages import StateReply, StateRequest, SwimPacket
-from gossipsa.swim.outputs import Event, Outputs, Send
+from gossipsa.swim.outputs import Event, MemberFailed, MemberJoined, MemberLeft, Outputs, Send
 from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
-from gossipsa.swim.swim import Swim
+from gossipsa.swim.swim import Swim, one_site
+from sim.mesh.site_map import SiteMap
+
+NEWCOMER = GatewayName("newcomer")
+"""Nobody; only asks members what they say of themselves."""
+FIRST_ADDRESS = ip_address("10.0.0.1")
+WAITING_MAX = 512
+"""Packets that the socket of a paused host holds."""
 
 Latency = Callable[[GatewayName, GatewayName], float]
 """Milliseconds one way."""
@@ -41,6 +48,8 @@ class Told:
 @dataclass(slots=True, kw_only=True)
 class Traffic:
     packets: int = 0
+    streams: int = 0
+    """Packets among them that needed a stream."""
     payload_bytes: int = 0
 
 
@@ -55,7 +64,8 @@ class Host:
     swim: Swim | None = None
     paused: bool = False
     waiting: list[tuple[GatewayName, bytes]] = field(default_factory=list)
-    timer: int = 0
+    wake_ns: int | None = None
+    """When its timer fires next; None if it is not set."""
     sent: Traffic = field(default_factory=Traffic)
 
 
@@ -73,19 +83,23 @@ class Network:
         loss: float = 0.0,
         watched: int = 0,
         sluggish_ms: float = 0.0,
+        site_map: SiteMap | None = None,
     ) -> None:
         """Args:
         jitter: fraction by which a packet's latency may exceed that of its path.
         loss: probability that a packet is lost, each way.
         watched: every member watches the next so many.
         sluggish_ms: timers fire, and packets are read, up to this late.
+        site_map: sites of the members, and their latencies; one site if None.
         """
         self.random = Random(seed)
         self.settings = settings
         self.now_ns = SECOND_NS
         self.names = names(count)
         self.hosts = {name: Host(name=name) for name in self.names}
-        self.latency = latency or uniform_latency(0.3)
+        self.index = {name: index for index, name in enumerate(self.names)}
+        self.site_map = site_map
+        self.latency = latency or (uniform_latency(0.3) if site_map is None else site_map.one_way_ms)
         self.jitter = jitter
         self.loss = loss
         self.watched = watched
@@ -95,39 +109,57 @@ class Network:
         self.history: list[Told] = []
         """All events ever."""
         self.blocked: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
+        self.live_pairs = 0
+        """How many take how many for alive, all observers together, as their events tell."""
         self.updates_seen: dict[GatewayName, int] = {}
         """Updates sent about each member, but for full states."""
-        self._queue: list[tuple[int, int, Callable[[], None]]] = []
+        self._queue: list[tuple[int, int, Callable[[], object]]] = []
         self._order = 0
         self._decoder = msgspec.msgpack.Decoder(SwimPacket)
 
     # Faults.
 
     def start(self, name: GatewayName, *, seeds: Sequence[GatewayName] | None = None) -> Swim:
-        """Boot a member; it joins by all the others unless told otherwise."""
+        """Boot a member; it joins by all the others unless told otherwise, by some of very many."""
         host = self.hosts[name]
         host.boots += 1
         host.began_ns = self.now_ns
         host.paused = False
         host.waiting = []
-        random = Random(f"{self.random.random()} {name} {host.boots}")
-        index = self.names.index(name)
-        swim = Swim(
-            settings=self.settings,
-            name=name,
-            boot=boot_id(name, host.boots),
-            endpoint=Endpoint(ip_address(f"10.0.0.{index + 1}"), 4600),
-            metadata=b"",
-            random=random,
-        )
-        host.swim = swim
-        count = len(self.names)
-        swim.watch(
-            [self.names[(index + step) % count] for step in range(1, min(self.watched, count - 1) + 1)]
-        )
-        seeds = self.names if seeds is None else seeds
+        swim = self._boot(host)
+        if seeds is None:
+            most = self.settings.seeds_max
+            seeds = self.names if len(self.names) <= most else self.random.sample(self.names, most)
         self._do(host, swim.join([seed for seed in seeds if seed != name], now_ns=self.now_ns))
         return swim
+
+    def start_settled(self) -> None:
+        """Boot everybody as if they had found each other long ago: each is handed the claims of all."""
+        claims = []
+        for name in self.names:
+            swim = self._boot(self.hosts[name])
+            asked = SwimPacket(boot=boot_id(name, 0), messages=(StateRequest(sequence=0),))
+            answers = swim.handle(NEWCOMER, asked, now_ns=self.now_ns)
+            claims += [
+                update
+                for answer in answers
+                if isinstance(answer, Send) and answer.to == NEWCOMER
+                for update in answer.packet.updates
+                if update.member == name
+            ][:1]
+        for name, teller in zip(self.names, (*self.names[1:], self.names[0]), strict=True):
+            packet = SwimPacket(
+                boot=boot_id(teller, 1), messages=(StateReply(sequence=0),), updates=tuple(claims)
+            )
+            self._do(self.hosts[name], self.swim(name).handle(teller, packet, now_ns=self.now_ns))
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.told.clear()
+        self.history.clear()
+        for host in self.hosts.values():
+            host.sent = Traffic()
 
     def start_all(self, *, settle_ns: int = 2 * SECOND_NS) -> None:
         """Boot everybody within 50 ms, and let them find each other."""
@@ -146,7 +178,7 @@ class Network:
         self._do(host, self.swim(name).leave(now_ns=self.now_ns))
 
     def pause(self, name: GatewayName) -> None:
-        """SIGSTOP: packets pile up, timers do not fire."""
+        """SIGSTOP: packets pile up as far as the socket's buffer holds them, timers do not fire."""
         self.hosts[name].paused = True
 
     def resume(self, name: GatewayName) -> None:
@@ -170,7 +202,7 @@ class Network:
 
     def at(self, at_ns: int, action: Callable[[], object]) -> None:
         self._order += 1
-        heapq.heappush(self._queue, (at_ns, self._order, lambda: (action(), None)[1]))
+        heapq.heappush(self._queue, (at_ns, self._order, action))
 
     def run(self, duration_ns: int, *, until: Callable[[], bool] | None = None) -> int:
         """Let time pass, at most so long, or until a condition holds; returns how long it took.
@@ -232,17 +264,51 @@ class Network:
                 told = Told(at_ns=self.now_ns, observer=host.name, event=output)
                 self.told.append(told)
                 self.history.append(told)
-        swim = host.swim
-        if swim is None:
+                if isinstance(output, MemberJoined):
+                    self.live_pairs += 1
+                elif isinstance(output, MemberFailed | MemberLeft):
+                    self.live_pairs -= 1
+        if host.swim is not None:
+            self._set_timer(host, host.swim)
+
+    def _set_timer(self, host: Host, swim: Swim) -> None:
+        wake_ns = max(self.now_ns, swim.next_deadline_ns())
+        if host.wake_ns is not None and host.wake_ns <= wake_ns:
+            # It fires early, finds nothing due, and is set again.
             return
-        host.timer += 1
-        timer = host.timer
+        host.wake_ns = wake_ns
 
         def fire() -> None:
-            if host.swim is swim and host.timer == timer and not host.paused:
+            if host.swim is not swim or host.wake_ns != wake_ns or host.paused:
+                return
+            host.wake_ns = None
+            if swim.next_deadline_ns() > self.now_ns:
+                self._set_timer(host, swim)
+            else:
                 self._do(host, swim.handle_tick(now_ns=self.now_ns))
 
-        self.at(max(self.now_ns, swim.next_deadline_ns()) + self._late_ns(), fire)
+        self.at(wake_ns + self._late_ns(), fire)
+
+    def _boot(self, host: Host) -> Swim:
+        host.boots += 1
+        host.began_ns = self.now_ns
+        host.paused = False
+        host.waiting = []
+        host.wake_ns = None
+        index, count = self.index[host.name], len(self.names)
+        swim = host.swim = Swim(
+            settings=self.settings,
+            name=host.name,
+            boot=boot_id(host.name, host.boots),
+            endpoint=Endpoint(FIRST_ADDRESS + index, 4600),
+            metadata=b"",
+            random=Random(f"{self.random.random()} {host.name} {host.boots}"),
+            site_of=one_site if self.site_map is None else self.site_map.site_of,
+        )
+        swim.watch(
+            [self.names[(index + step) % count] for step in range(1, min(self.watched, count - 1) + 1)]
+        )
+        return swim
 
     def _send(self, host: Host, send: Send) -> None:
         data = msgspec.msgpack.encode(send.packet)
@@ -251,13 +317,13 @@ class Network:
             for update in send.packet.updates:
                 self.updates_seen[update.member] = self.updates_seen.get(update.member, 0) + 1
         host.sent.packets += 1
+        host.sent.streams += send.bulk
         host.sent.payload_bytes += len(data)
-        if self.blocked(host.name, send.to) or self.random.random() < self.loss:
+        if send.to not in self.hosts or self.blocked(host.name, send.to) or self.random.random() < self.loss:
             return
         latency_ns = self.latency(host.name, send.to) * MILLISECOND_NS
         delay_ns = int(latency_ns * (1 + self.jitter * self.random.random())) + self._late_ns()
-        receiver, sender = self.hosts[send.to], host.name
-        self.at(self.now_ns + delay_ns, lambda: self._receive(receiver, sender, data))
+        self.at(self.now_ns + delay_ns, partial(self._receive, self.hosts[send.to], host.name, data))
 
     def _late_ns(self) -> int:
         return int(self.sluggish_ms * MILLISECOND_NS * self.random.random()) if self.sluggish_ms else 0
@@ -266,7 +332,8 @@ class Network:
         if host.swim is None:
             return
         if host.paused:
-            host.waiting.append((sender, data))
+            if len(host.waiting) < WAITING_MAX:
+                host.waiting.append((sender, data))
             return
         packet = self._decoder.decode(data)
         self._do(host, host.swim.handle(sender, packet, now_ns=self.now_ns))
