@@ -115,7 +115,7 @@ class Network:
         """Updates sent about each member, but for full states."""
         self._queue: list[tuple[int, int, Callable[[], object]]] = []
         self._order = 0
-        self._decoder = msgspec.msgpack.Decoder(SwimPacket)
+        self.decode: Callable[[bytes], SwimPacket] = msgspec.msgpack.Decoder(SwimPacket).decode
 
     # Faults.
 
@@ -335,7 +335,7 @@ class Network:
             if len(host.waiting) < WAITING_MAX:
                 host.waiting.append((sender, data))
             return
-        packet = self._decoder.decode(data)
+        packet = self.decode(data)
         self._do(host, host.swim.handle(sender, packet, now_ns=self.now_ns))
 
 
