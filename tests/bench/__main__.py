@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", choices=[*_TABLES, []], help="all of them by default"
+        "tables", nargs="*", metavar="TABLE", choices=[*_TABLES], help="all of them by default"
     )
     parser.add_argument("--results", type=Path, default=Path("out/bench"))
     mesh = parser.add_argument_group("mesh")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -65,27 +66,36 @@ class Campaign:
         """Measure all that the plan asks for. What does not happen in time is noted, and the rest goes on."""
         plan, figures = self._plan, self.figures
         await self._repeat("boot", plan.boots, self._boot, figures.boots)
+        await self._attempt("deaths", self._deaths)
+        if figures.agents == plan.faults_at:
+            await self._attempt("loss and stalls", self._loss_and_stalls)
+            await self._attempt("splits", self._splits)
+
+    async def _deaths(self) -> None:
+        plan, figures = self._plan, self.figures
         async with self._settled() as mesh:
             figures.idle = await self._attempt("idle", lambda: mesh.rest(plan.idle_s))
             await self._repeat("kill", plan.repetitions, mesh.kill, figures.kills)
             await self._repeat("stop", plan.repetitions, mesh.stop, figures.stops)
-        if figures.agents != plan.faults_at:
-            return
+
+    async def _loss_and_stalls(self) -> None:
+        plan, figures = self._plan, self.figures
         async with self._settled() as mesh:
-            loss = plan.loss
-            figures.loss = await self._attempt("loss", lambda: mesh.lose(loss, lasting_s=plan.loss_s))
+            figures.loss = await self._attempt("loss", lambda: mesh.lose(plan.loss, lasting_s=plan.loss_s))
             for stall_s in plan.stalls_s:
                 what = f"stall of {stall_s:g} s"
-                await self._repeat(what, plan.stalls, lambda: mesh.stall(stall_s), figures.stalls)  # noqa: B023
+                await self._repeat(what, plan.stalls, partial(mesh.stall, stall_s), figures.stalls)
+
+    async def _splits(self) -> None:
         async with self._settled() as mesh:
-            await self._repeat("split", plan.repetitions, mesh.split, figures.splits)
+            await self._repeat("split", self._plan.repetitions, mesh.split, self.figures.splits)
 
     async def _boot(self) -> Boot:
         async with new_mesh(self._make, self._network) as mesh:
-            last_running_s, in_turn_s = await mesh.start_in_turn()
+            in_turn = await mesh.start_in_turn()
         async with new_mesh(self._make, self._network) as mesh:
-            at_once_s = await mesh.start_at_once()
-        return Boot(in_turn_s=in_turn_s, last_running_s=last_running_s, at_once_s=at_once_s)
+            at_once = await mesh.start_at_once()
+        return Boot(in_turn=in_turn, at_once=at_once)
 
     @asynccontextmanager
     async def _settled(self) -> AsyncIterator[RunningMesh]:
@@ -105,9 +115,12 @@ class Campaign:
 
     async def _attempt(self, what: str, measure: Callable[[], Awaitable[T]]) -> T | None:
         figure = None
+        outcome = "never ended"
         try:
             figure = await measure()
-        except NeverSeenError as error:
-            self.figures.unfinished.append(f"{what}: {error}")
-        self._progress(f"{self.figures.system}, {self.figures.agents} agents: {what}: {figure}")
+            outcome = "done" if figure is None else str(figure)
+        except* NeverSeenError as errors:
+            outcome = ", ".join(map(str, errors.exceptions))
+            self.figures.unfinished.append(f"{what}: {outcome}")
+        self._progress(f"{self.figures.system}, {self.figures.agents} agents: {what}: {outcome}")
         return figure

@@ -22,15 +22,22 @@ def spread(values: Sequence[float]) -> Spread | None:
     return Spread(median(values), min(values), max(values)) if values else None
 
 
-class Boot(msgspec.Struct, kw_only=True):
-    """All agents started anew."""
+class Joined(msgspec.Struct, kw_only=True):
+    """How long some starts took."""
 
-    in_turn_s: float
-    """Each started when its predecessor runs: from the last start until all see all."""
-    last_running_s: float
-    """From the last start until that agent says that it takes part."""
-    at_once_s: float
-    """The first one runs, and all others are started at once: from then until all see all."""
+    running_s: float
+    """Until the last one said that it takes part."""
+    all_seen_s: float
+    """Until all saw all."""
+
+
+class Boot(msgspec.Struct, kw_only=True):
+    """All agents started anew, in two ways."""
+
+    in_turn: Joined
+    """Each started when its predecessor runs: counted from the last start."""
+    at_once: Joined
+    """The first one runs, and all others are started at once: counted from then."""
 
 
 class Death(msgspec.Struct, kw_only=True):

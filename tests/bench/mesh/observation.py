@@ -47,11 +47,13 @@ class Observation:
         """Everything said from then on."""
         return [sighting for sighting in self.sightings if sighting.at_ns >= start_ns]
 
-    async def until(self, reached: Callable[[], int | None], *, timeout_s: float, what: str) -> int:
+    async def until(
+        self, reached: Callable[[], int | None], *, timeout_s: float, what: str | Callable[[], str]
+    ) -> int:
         """Wait until `reached` tells a time, and return that.
 
         Raises:
-            NeverSeenError: it did not within `timeout_s`.
+            NeverSeenError: it did not within `timeout_s`: `what`.
         """
         with trio.move_on_after(timeout_s):
             while True:
@@ -60,7 +62,7 @@ class Observation:
                 if at_ns is not None:
                     return at_ns
                 await changed.wait()
-        raise NeverSeenError(f"not within {timeout_s:g} s: {what}")
+        raise NeverSeenError(f"not within {timeout_s:g} s: {what if isinstance(what, str) else what()}")
 
     def running_ns(self, agent: str, *, since_ns: int) -> int | None:
         """When the agent first said that it takes part."""
@@ -69,6 +71,15 @@ class Observation:
     def all_seen_ns(self, agents: Collection[str]) -> int | None:
         """Since when every one of them sees every other, or None."""
         return self.all_say_ns(News.ALIVE, subjects=agents, observers=agents)
+
+    def unseen(self, agents: Collection[str]) -> str:
+        """Who does not see whom."""
+        return ", ".join(
+            f"{observer}: {subject}"
+            for observer in agents
+            for subject in agents
+            if self.all_say_ns(News.ALIVE, subjects=[subject], observers=[observer]) is None
+        )
 
     def all_say_ns(self, news: News, *, subjects: Iterable[str], observers: Collection[str]) -> int | None:
         """Since when each observer holds this about each subject other than itself, or None."""

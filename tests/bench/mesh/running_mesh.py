@@ -8,7 +8,7 @@ from collections.abc import Callable
 import trio
 
 from tests.bench.mesh.agent import Agent
-from tests.bench.mesh.figures import Death, Idle, Loss, Split, Stall
+from tests.bench.mesh.figures import Death, Idle, Joined, Loss, Split, Stall
 from tests.bench.mesh.network import Network
 from tests.bench.mesh.observation import Observation
 from tests.bench.mesh.process_cost import cpu_s, pss_bytes
@@ -32,25 +32,35 @@ class RunningMesh:
         self._network = network
         self._victims = 0
 
-    async def start_in_turn(self) -> tuple[float, float]:
-        """Each when its predecessor runs. Seconds from the last start until it runs, until all see all."""
+    async def start_in_turn(self) -> Joined:
+        """Each when its predecessor runs; counted from the last start."""
         for agent in self.agents:
-            running_ns = await self._start(agent)
-        seen_ns = await self.all_seen()
-        return _s(running_ns - agent.started_ns), _s(seen_ns - agent.started_ns)
+            await self._start(agent)
+        return await self._joined(self.agents[-1].started_ns)
 
-    async def start_at_once(self) -> float:
-        """The first one, then all others. Seconds from then until all see all."""
+    async def start_at_once(self) -> Joined:
+        """The first one, then all others; counted from then."""
         first, *others = self.agents
         await self._start(first)
         start_ns = time.monotonic_ns()
         for agent in others:
             await agent.start()
-        return _s(await self.all_seen() - start_ns)
+        return await self._joined(start_ns)
+
+    async def _joined(self, start_ns: int) -> Joined:
+        seen_ns = await self.all_seen()
+        running_ns = max(
+            self._observation.running_ns(agent.name, since_ns=agent.started_ns) or start_ns
+            for agent in self.agents
+        )
+        return Joined(running_s=_s(running_ns - start_ns), all_seen_s=_s(seen_ns - start_ns))
 
     async def all_seen(self) -> int:
         """When all see all, in the end."""
-        return await self._until(lambda: self._observation.all_seen_ns(self.names), "all see all")
+        return await self._until(
+            lambda: self._observation.all_seen_ns(self.names),
+            lambda: f"all see all; unseen: {self._observation.unseen(self.names)}",
+        )
 
     async def kill(self) -> Death:
         """One agent dies, and starts again when all know."""
@@ -164,7 +174,11 @@ class RunningMesh:
         )
 
     async def _until(
-        self, reached: Callable[[], int | None], what: str, *, timeout_s: float = _TIMEOUT_S
+        self,
+        reached: Callable[[], int | None],
+        what: str | Callable[[], str],
+        *,
+        timeout_s: float = _TIMEOUT_S,
     ) -> int:
         return await self._observation.until(reached, timeout_s=timeout_s, what=what)
 

@@ -41,7 +41,9 @@ def test_three_daemons_boot_die_return_and_are_split(tmp_path: Path) -> None:
     assert [len(made) for made in (found.boots, found.kills, found.stops, found.stalls, found.splits)] == [
         1
     ] * 5
-    assert found.boots[0].in_turn_s > found.boots[0].last_running_s > 0
+    for joined in (found.boots[0].in_turn, found.boots[0].at_once):
+        assert joined.all_seen_s > 0
+        assert joined.running_s > 0
     assert found.kills[0].back_s > found.kills[0].back_from_running_s > 0
     assert found.kills[0].all_told_s == found.kills[0].all_know_s > 0
     assert found.splits[0].detected_s > 0
