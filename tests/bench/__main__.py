@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--results", type=Path, default=Path("out/bench"))
     mesh = parser.add_argument_group("mesh")
-    mesh.add_argument("--quick", action="store_true", help="a few minutes, for the shape")
+    mesh.add_argument("--quick", action="store_true", help="some minutes, for the shape")
     mesh.add_argument("--sizes", type=_sizes, metavar="N,N,...", help="numbers of agents")
     mesh.add_argument(
         "--repetitions", type=int, metavar="N", help="of kills, stops, splits, boots and stalls"

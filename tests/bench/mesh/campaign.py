@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 
 from tests.bench.mesh.agent import Agent, Mesh
-from tests.bench.mesh.figures import Boot, SystemFigures
+from tests.bench.mesh.figures import Joined, SystemFigures
 from tests.bench.mesh.network import Host, Network
 from tests.bench.mesh.observation import NeverSeenError, Observation
 from tests.bench.mesh.plan import Plan
@@ -65,7 +65,9 @@ class Campaign:
     async def run(self) -> None:
         """Measure all that the plan asks for. What does not happen in time is noted, and the rest goes on."""
         plan, figures = self._plan, self.figures
-        await self._repeat("boot", plan.boots, self._boot, figures.boots)
+        boots = plan.boots if figures.agents == plan.faults_at else plan.repetitions
+        await self._repeat("boot in turn", boots, self._boot_in_turn, figures.boots_in_turn)
+        await self._repeat("boot at once", plan.repetitions, self._boot_at_once, figures.boots_at_once)
         await self._attempt("deaths", self._deaths)
         if figures.agents == plan.faults_at:
             await self._attempt("loss and stalls", self._loss_and_stalls)
@@ -90,12 +92,13 @@ class Campaign:
         async with self._settled() as mesh:
             await self._repeat("split", self._plan.repetitions, mesh.split, self.figures.splits)
 
-    async def _boot(self) -> Boot:
+    async def _boot_in_turn(self) -> Joined:
         async with new_mesh(self._make, self._network) as mesh:
-            in_turn = await mesh.start_in_turn()
+            return await mesh.start_in_turn()
+
+    async def _boot_at_once(self) -> Joined:
         async with new_mesh(self._make, self._network) as mesh:
-            at_once = await mesh.start_at_once()
-        return Boot(in_turn=in_turn, at_once=at_once)
+            return await mesh.start_at_once()
 
     @asynccontextmanager
     async def _settled(self) -> AsyncIterator[RunningMesh]:

@@ -23,21 +23,12 @@ def spread(values: Sequence[float]) -> Spread | None:
 
 
 class Joined(msgspec.Struct, kw_only=True):
-    """How long some starts took."""
+    """How long it took after agents were started."""
 
     running_s: float
     """Until the last one said that it takes part."""
     all_seen_s: float
     """Until all saw all."""
-
-
-class Boot(msgspec.Struct, kw_only=True):
-    """All agents started anew, in two ways."""
-
-    in_turn: Joined
-    """Each started when its predecessor runs: counted from the last start."""
-    at_once: Joined
-    """The first one runs, and all others are started at once: counted from then."""
 
 
 class Death(msgspec.Struct, kw_only=True):
@@ -102,7 +93,10 @@ class SystemFigures(msgspec.Struct, kw_only=True):
 
     system: str
     agents: int
-    boots: list[Boot] = msgspec.field(default_factory=list)
+    boots_in_turn: list[Joined] = msgspec.field(default_factory=list)
+    """Each started when its predecessor runs: counted from the last start."""
+    boots_at_once: list[Joined] = msgspec.field(default_factory=list)
+    """The first one runs, and all others are started at once: counted from then."""
     kills: list[Death] = msgspec.field(default_factory=list)
     stops: list[Death] = msgspec.field(default_factory=list)
     splits: list[Split] = msgspec.field(default_factory=list)

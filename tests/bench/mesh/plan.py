@@ -10,10 +10,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     sizes: tuple[int, ...] = (8, 16, 32)
     faults_at: int = 16
-    """Splits, stalls and loss are measured with this many agents, if that is one of the sizes."""
+    """The number of agents with which everything is measured, if it is one of the sizes; with others, what
+    depends on their number: boots, kills, stops, the cost of rest."""
     boots: int = 10
+    """With `faults_at` agents; `repetitions` with others."""
     repetitions: int = 5
-    """Of kills, stops and splits."""
+    """Of kills, stops and splits, and of boots at once."""
     stalls: int = 12
     """Of each length."""
     stalls_s: tuple[float, ...] = (1.0, 3.0, 6.0)
@@ -25,5 +27,5 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     systems: tuple[str, ...] = ("serf", "gossipsa")
 
 
-QUICK = Plan(sizes=(8,), faults_at=8, boots=3, repetitions=3, stalls=2, loss_s=30.0, idle_s=20.0)
-"""For the shape, in a few minutes."""
+QUICK = Plan(sizes=(16,), boots=3, repetitions=3, stalls=2, loss_s=60.0, idle_s=30.0)
+"""For the shape: some eight minutes."""

@@ -125,6 +125,7 @@ class RunningMesh:
         sent = self._network.sent()
         self._network.restore()
         said = self._observation.since(begin_ns)
+        await self.all_seen()
         return Loss(
             share=share,
             lasted_s=lasting_s,

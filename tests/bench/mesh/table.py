@@ -94,17 +94,17 @@ ROWS = (
     ),
     Row(
         "boot in turn: last start until all see all, s",
-        lambda f: [boot.in_turn.all_seen_s for boot in f.boots],
+        lambda f: [boot.all_seen_s for boot in f.boots_in_turn],
         wanted="at most 1, always",
     ),
     Row(
         "boot in turn: last one runs until all see all, s",
-        lambda f: [boot.in_turn.all_seen_s - boot.in_turn.running_s for boot in f.boots],
+        lambda f: [boot.all_seen_s - boot.running_s for boot in f.boots_in_turn],
     ),
-    Row("boot at once: start until all see all, s", lambda f: [boot.at_once.all_seen_s for boot in f.boots]),
+    Row("boot at once: start until all see all, s", lambda f: [boot.all_seen_s for boot in f.boots_at_once]),
     Row(
         "boot at once: last one runs until all see all, s",
-        lambda f: [boot.at_once.all_seen_s - boot.at_once.running_s for boot in f.boots],
+        lambda f: [boot.all_seen_s - boot.running_s for boot in f.boots_at_once],
     ),
     Row(
         "split in halves until all know, s",

@@ -38,10 +38,16 @@ def test_three_daemons_boot_die_return_and_are_split(tmp_path: Path) -> None:
 
     (found,) = msgspec.json.decode(file.read_bytes(), type=list[SystemFigures])
     assert found.unfinished == []
-    assert [len(made) for made in (found.boots, found.kills, found.stops, found.stalls, found.splits)] == [
-        1
-    ] * 5
-    for joined in (found.boots[0].in_turn, found.boots[0].at_once):
+    for made in (
+        found.boots_in_turn,
+        found.boots_at_once,
+        found.kills,
+        found.stops,
+        found.stalls,
+        found.splits,
+    ):
+        assert len(made) == 1
+    for joined in (*found.boots_in_turn, *found.boots_at_once):
         assert joined.all_seen_s > 0
         assert joined.running_s > 0
     assert found.kills[0].back_s > found.kills[0].back_from_running_s > 0
