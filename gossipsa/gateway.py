@@ -44,6 +44,7 @@ from gossipsa.settings import GatewaySettings
 from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
 from gossipsa.swim import outputs as swim_events
 from gossipsa.swim.outputs import Outputs
+from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
 from gossipsa.takeover import messages as takeover
 from gossipsa.takeover.announcer import Announcer
@@ -179,6 +180,7 @@ class Gateway:
                     boot=member.boot.hex(),
                     incarnation=member.incarnation,
                     round_trip_ms=None if member.rtt_ns is None else round(member.rtt_ns / 1e6, 3),
+                    closed=tuple(way.value for way in Way if way in member.closed),
                     estimate_ms=None if estimate_ns is None else round(estimate_ns / 1e6, 3),
                     heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
                     site=metadata.site if metadata else "",
@@ -377,6 +379,13 @@ class Gateway:
                     self._place()
                 case swim_events.MetadataChanged():
                     self._place()
+                case swim_events.MemberHalfDead(name=name, closed=closed):
+                    ways = ", ".join(way.value for way in closed)
+                    self._outbox.report("gateway-half-dead", gateway=name, detail=f"closed: {ways}")
+                    self._place()
+                case swim_events.MemberWhole(name=name):
+                    self._outbox.report("gateway-whole", gateway=name)
+                    self._place()
                 case swim_events.UpdatesRefused(sender=name, count=count):
                     self._outbox.report("updates-refused", gateway=name, count=max(count, 1))
                 case swim_events.CoordinateRefused(sender=name, reason=reason):
@@ -422,6 +431,7 @@ class Gateway:
         moved = self._replicator.place(shards, alive=self._mesh.live_holders())
         if moved:
             names = sorted({holder.gateway for replicas in shards for holder in replicas})
+            self._swim.check_streams(names)
             self._outbox.report("replicas-chosen", detail=f"{moved} shards: {', '.join(names)}")
 
     # Our own clients

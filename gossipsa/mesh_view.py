@@ -6,6 +6,7 @@ from gossipsa.identifiers import GatewayName, Holder, IpAddress
 from gossipsa.mesh_message import METADATA_DECODER, PROTOCOL_VERSION, GatewayMetadata
 from gossipsa.replication.placement import Candidate
 from gossipsa.swim.messages import MemberState
+from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
 from gossipsa.wire.codec import MessageDecodeError
 
@@ -62,13 +63,19 @@ class MeshView:
         )
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """Gateways that may keep records."""
-        found = []
+        """Gateways that may keep records.
+
+        Records go over streams. One whose stream is closed is left out, unless the streams of all are: then
+        each keeps what it has.
+        """
+        found: list[Candidate] = []
+        out_of_reach: list[Candidate] = []
         for member in self._swim.members.values():
             metadata = self.metadata(member.name)
             if not member.state.live or metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
                 continue
-            found.append(
+            is_closed = Way.STREAM in member.closed
+            (out_of_reach if is_closed else found).append(
                 Candidate(
                     holder=Holder(member.name, member.boot),
                     round_trip_ns=self.round_trip_ns(member.name),
@@ -77,10 +84,10 @@ class MeshView:
                     capacity=metadata.capacity,
                     records=metadata.records,
                     draining=metadata.draining,
-                    suspected=member.state is MemberState.SUSPECT,
+                    suspected=is_closed or member.state is MemberState.SUSPECT,
                 )
             )
-        return tuple(found)
+        return tuple(found or out_of_reach)
 
 
 def _decode(metadata: bytes) -> GatewayMetadata | None:

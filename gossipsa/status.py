@@ -16,6 +16,8 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     round_trip_ms: float | None
     estimate_ms: float | None = None
     """Round-trip time estimated from the coordinates of both."""
+    closed: tuple[str, ...] = ()
+    """Ways on which nothing passes though it is alive: datagrams to it, datagrams from it, stream."""
     heard_ms_ago: float
     """Since the last sign of life, first hand."""
     site: str

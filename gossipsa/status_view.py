@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gossipsa.status import GatewayStatus
+from gossipsa.status import GatewayStatus, MemberStatus
 
 CLIENTS_SHOWN = 50
 
@@ -42,7 +42,7 @@ def _members(status: GatewayStatus) -> Table:
         is_self = member.name == status.name
         table.add_row(
             f"{member.name} (this one)" if is_self else member.name,
-            Text(member.state, _STATE_STYLES.get(member.state, "")),
+            _state(member),
             _milliseconds(member.round_trip_ms),
             _milliseconds(member.estimate_ms),
             "" if is_self else f"{member.heard_ms_ago / 1000:.1f} s ago",
@@ -51,6 +51,14 @@ def _members(status: GatewayStatus) -> Table:
             member.boot[:8],
         )
     return table
+
+
+def _state(member: MemberStatus) -> Text:
+    """With what does not pass though the member is alive."""
+    state = Text(member.state, _STATE_STYLES.get(member.state, ""))
+    for way in member.closed:
+        state.append(f"\nno {way}", "yellow")
+    return state
 
 
 def _milliseconds(duration_ms: float | None) -> str:

@@ -33,6 +33,7 @@ def render_metrics(
         for member in status.members
         if member.round_trip_ms is not None
     }
+    closed = Counter(way for member in status.members for way in member.closed)
     estimates = {
         member.name: round(member.estimate_ms / 1000, 6)
         for member in status.members
@@ -40,6 +41,7 @@ def render_metrics(
     }
     for family in (
         _Family("members", "gauge", "Gateways of the mesh by state.", "state", members),
+        _Family("closed_ways", "gauge", "Live gateways to which a way is closed.", "way", closed),
         _Family("clients", "gauge", "Clients whose record is here, by role.", "role", roles),
         _Family("copies", "gauge", "Own clients by acknowledged copies.", "copies", status.copies),
         _Family("round_trip_seconds", "gauge", "Round-trip time to a gateway.", "gateway", round_trips),

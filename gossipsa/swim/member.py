@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.messages import MemberState, Update
+from gossipsa.swim.reachability import Way
 from gossipsa.swim.round_trip import RoundTrip
 from gossipsa.swim.suspicion import Suspicion
 
@@ -49,6 +50,8 @@ class MemberView:
     """Who suspects it, first hand."""
     heard_ns: int
     """Last sign of life, first hand; far in the past if there was none."""
+    closed: frozenset[Way] = frozenset()
+    """Ways to it, or from it, on which nothing passes though it is alive."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,7 +115,7 @@ class Member:
             )
         return None
 
-    def view(self) -> MemberView:
+    def view(self, *, closed: frozenset[Way] = frozenset()) -> MemberView:
         return MemberView(
             name=self.name,
             boot=self.boot,
@@ -125,6 +128,7 @@ class Member:
             suspected_since_ns=None if self.suspicion is None else self.suspicion.started_ns,
             witnesses=() if self.suspicion is None else self.suspicion.witnesses,
             heard_ns=self.heard_ns,
+            closed=closed,
         )
 
 

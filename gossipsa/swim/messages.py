@@ -26,6 +26,8 @@ FINGERPRINT_BYTES = 8
 BOOT_TAG_BYTES = 4
 INCARNATION_MAX = 1 << 62
 """Far above what restarts and refutations reach, and still a MessagePack integer."""
+SILENT_MS_MAX = (1 << 16) - 1
+"""A minute, and for ever."""
 
 Name = Annotated[GatewayName, Meta(min_length=1, max_length=64)]
 Boot = Annotated[BootId, Meta(min_length=BOOT_ID_BYTES, max_length=BOOT_ID_BYTES)]
@@ -141,6 +143,20 @@ class StateReply(Struct, frozen=True, array_like=True, forbid_unknown_fields=Tru
     parts: Annotated[int, Meta(ge=1, le=STATE_PARTS_MAX)] = 1
 
 
+class StreamPing(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=9):
+    """Asks the receiver for a StreamAck. It goes over the stream, as its answer does."""
+
+    sequence: Sequence32
+
+
+class StreamAck(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=13):
+    """Answers a StreamPing."""
+
+    sequence: Sequence32
+    silent_ms: Annotated[int, Meta(ge=0, le=SILENT_MS_MAX)]
+    """Since a datagram of the receiver reached the sender of this, or longer."""
+
+
 class DigestRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=10):
     """Asks the receiver for a DigestReply: this is all that the sender knows, as fingerprints."""
 
@@ -190,6 +206,8 @@ Message = (
     | DigestRequest
     | DigestReply
     | Fetch
+    | StreamPing
+    | StreamAck
 )
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.dissemination import encoded_bytes
-from gossipsa.swim.messages import MESSAGES_MAX, Message, StateReply, StateRequest, SwimPacket, Update
+from gossipsa.swim.messages import (
+    MESSAGES_MAX,
+    Ack,
+    Message,
+    Ping,
+    StateReply,
+    StateRequest,
+    StreamAck,
+    StreamPing,
+    SwimPacket,
+    Update,
+)
 from gossipsa.swim.outputs import Send
 from gossipsa.swim.settings import SwimSettings
 
@@ -20,17 +31,32 @@ PACKET_OVERHEAD_BYTES = 48
 MESSAGE_BYTES_MAX = 128
 """More than the longest message, which names a member."""
 
+News = Callable[[GatewayName, int], tuple[Update, ...]]
+"""Queued updates for a receiver, in so many bytes."""
+
 
 @dataclass(slots=True)
 class _Letter:
     messages: list[Message] = field(default_factory=list)
+    trials: list[Message] = field(default_factory=list)
+    """What tries the stream, and has to go over it."""
     updates: list[Update] = field(default_factory=list)
 
 
 class Outbox:
     """Collects messages until the end of the turn."""
 
-    def __init__(self, boot: BootId, settings: SwimSettings) -> None:
+    def __init__(
+        self,
+        boot: BootId,
+        settings: SwimSettings,
+        *,
+        stream_only: Callable[[GatewayName], bool] = lambda name: False,
+    ) -> None:
+        """Args:
+        stream_only: whether datagrams to this member, or from it, are known not to pass.
+        """
+        self._stream_only = stream_only
         self._boot = boot
         self._room_bytes = settings.encoded_bytes_max - PACKET_OVERHEAD_BYTES
         self._datagram_bytes = settings.encoded_bytes_max - ENVELOPE_BYTES
@@ -39,7 +65,11 @@ class Outbox:
         self._states: list[Send] = []
 
     def post(self, to: GatewayName, message: Message) -> None:
-        self._letters.setdefault(to, _Letter()).messages.append(message)
+        letter = self._letters.setdefault(to, _Letter())
+        if isinstance(message, StreamPing | StreamAck):
+            letter.trials.append(message)
+        else:
+            letter.messages.append(message)
 
     def tell(self, to: GatewayName, update: Update) -> None:
         """Send an update to somebody who needs it, beside what the queue gives."""
@@ -57,7 +87,7 @@ class Outbox:
 
     def reply_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
         """Send our full state as an answer."""
-        parts = self._split_state(state)
+        parts = self._split_state(to, state)
         for index, updates in enumerate(parts):
             reply = StateReply(sequence=sequence, part=index, parts=len(parts))
             self._send_state(to, (reply,), updates)
@@ -65,7 +95,7 @@ class Outbox:
     def send_claims(self, to: GatewayName, claims: Sequence[Update]) -> None:
         """Send claims that were found lacking."""
         if claims:
-            for updates in self._split_state(claims):
+            for updates in self._split_state(to, claims):
                 self._send_state(to, (), updates)
 
     def send_apart(self, to: GatewayName, message: Message, *updates: Update) -> None:
@@ -76,7 +106,7 @@ class Outbox:
         self,
         *,
         accusation: Callable[[GatewayName], Update | None],
-        news: Callable[[GatewayName, int], tuple[Update, ...]],
+        news: News,
     ) -> list[Send]:
         """All packets of this turn.
 
@@ -85,24 +115,59 @@ class Outbox:
                 buddy system).
             news: queued updates for a receiver, in so many bytes.
         """
-        sends = []
+        sends: list[Send] = []
         for to, letter in self._letters.items():
-            accused = accusation(to)
-            told = self._fitting(letter.updates if accused is None else [accused, *letter.updates])
-            room_bytes = self._room_bytes - sum(map(encoded_bytes, told))
-            *full, messages = self._split_messages(letter.messages, room_bytes)
-            sends += [Send(to=to, packet=SwimPacket(boot=self._boot, messages=part)) for part in full]
-            room_bytes -= sum(map(_size_bytes, messages))
-            updates = (*told, *(update for update in news(to, room_bytes) if update not in told))
-            if messages or updates:
-                packet = SwimPacket(boot=self._boot, messages=messages, updates=updates)
-                sends.append(Send(to=to, packet=packet))
+            told = self._told(letter, accusation(to))
+            if self._stream_only(to):
+                sends += self._over_stream(to, letter, told, news)
+                continue
+            if letter.trials:
+                sends.append(self._send(to, letter.trials[:MESSAGES_MAX], told, bulk=True))
+            sends += self._as_datagrams(to, letter, told, news)
         self._letters = {}
         states, self._states = self._states, []
         return states + sends
 
-    def _fitting(self, updates: list[Update]) -> list[Update]:
+    def _as_datagrams(
+        self, to: GatewayName, letter: _Letter, told: list[Update], news: News
+    ) -> Iterator[Send]:
+        room_bytes = self._room_bytes - sum(map(encoded_bytes, told))
+        *full, messages = self._split_messages(letter.messages, room_bytes)
+        yield from (self._send(to, part) for part in full)
+        room_bytes -= sum(map(_size_bytes, messages))
+        updates = (*told, *(update for update in news(to, room_bytes) if update not in told))
+        if messages or updates:
+            yield self._send(to, messages, updates)
+
+    def _over_stream(
+        self, to: GatewayName, letter: _Letter, told: list[Update], news: News
+    ) -> Iterator[Send]:
+        """Everything but what tries datagrams: that has to go by datagram."""
+        messages = list(letter.trials)
+        messages += [message for message in letter.messages if not isinstance(message, Ping | Ack)]
+        room_bytes = self._room_bytes - sum(map(encoded_bytes, told))
+        updates = (*told, *(update for update in news(to, room_bytes) if update not in told))
+        if messages or updates:
+            yield self._send(to, messages[:MESSAGES_MAX], updates, bulk=True)
+        datagrams: list[Message] = [message for message in letter.messages if isinstance(message, Ping | Ack)]
+        yield from (
+            self._send(to, part) for part in self._split_messages(datagrams, self._room_bytes) if part
+        )
+
+    def _send(
+        self,
+        to: GatewayName,
+        messages: Sequence[Message],
+        updates: Sequence[Update] = (),
+        *,
+        bulk: bool = False,
+    ) -> Send:
+        packet = SwimPacket(boot=self._boot, messages=tuple(messages), updates=tuple(updates))
+        return Send(to=to, packet=packet, bulk=bulk)
+
+    def _told(self, letter: _Letter, accused: Update | None) -> list[Update]:
         """The first updates that leave room for a message; the others travel as news."""
+        updates = letter.updates if accused is None else [accused, *letter.updates]
         room_bytes = self._room_bytes - MESSAGE_BYTES_MAX
         fitting = []
         for update in updates:
@@ -125,8 +190,10 @@ class Outbox:
             room_bytes -= size_bytes
         return [tuple(part) for part in parts]
 
-    def _split_state(self, state: Sequence[Update]) -> list[list[Update]]:
+    def _split_state(self, to: GatewayName, state: Sequence[Update]) -> list[list[Update]]:
         """As many datagrams as it takes, or all in one packet for a stream."""
+        if self._stream_only(to):
+            return [list(state)]
         parts: list[list[Update]] = [[]]
         room_bytes = self._room_bytes
         for update in state:
@@ -141,7 +208,7 @@ class Outbox:
     def _send_state(self, to: GatewayName, messages: tuple[Message, ...], updates: Sequence[Update]) -> None:
         packet = SwimPacket(boot=self._boot, messages=messages, updates=tuple(updates))
         size_bytes = sum(map(encoded_bytes, updates)) + sum(map(_size_bytes, messages))
-        bulk = size_bytes > self._datagram_bytes
+        bulk = self._stream_only(to) or size_bytes > self._datagram_bytes
         self._states.append(Send(to=to, packet=packet, bulk=bulk))
 
 

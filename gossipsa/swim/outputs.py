@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import SwimPacket
+from gossipsa.swim.reachability import Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +16,7 @@ class Send:
     to: GatewayName
     packet: SwimPacket
     bulk: bool = False
-    """True if it exceeds `encoded_bytes_max` and needs a stream. It may get lost like any other."""
+    """True if it needs a stream: it exceeds `encoded_bytes_max`, or tries the stream. It may get lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,24 @@ class MetadataChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberHalfDead:
+    """A member is alive, and some ways to it are closed; told again when others are."""
+
+    name: GatewayName
+    boot: BootId
+    closed: tuple[Way, ...]
+    """At least one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberWhole:
+    """All ways to a half-dead member are open again."""
+
+    name: GatewayName
+    boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpdatesRefused:
     """Updates were dropped: the sender exceeds its rate, the member table is full, or they are malformed."""
 
@@ -120,6 +139,8 @@ Event = (
     | MemberLeft
     | MemberRestarted
     | MetadataChanged
+    | MemberHalfDead
+    | MemberWhole
     | UpdatesRefused
     | CoordinateRefused
     | NameClash

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gossipsa.identifiers import BootId, GatewayName
-from gossipsa.swim.messages import IndirectAck, Message, Nack, Ping, PingRequest
+from gossipsa.swim.messages import IndirectAck, Message, Nack, Ping, PingRequest, StreamPing
+from gossipsa.swim.reachability import Transport
 from gossipsa.swim.settings import SwimSettings
 
 OUTSTANDING_MAX = 8_192
@@ -36,6 +37,8 @@ class Probe:
     """True if it is our own: then relays are asked, and its failure raises a suspicion."""
     locate: bool = False
     """True if the answers are to say where the target is."""
+    stream_attempt: int = 0
+    """The attempt with which the stream is asked too; 0: never."""
     attempts: int = 0
     """Pings sent since it started, or started again."""
     next_step_ns: int = 0
@@ -58,6 +61,7 @@ class Answer:
     """What an Ack was the answer to."""
 
     rtt_ns: int
+    transport: Transport
     probe: Probe | None
     """The probe it ended; None if that had ended before, or the ping was no part of one."""
 
@@ -68,6 +72,7 @@ class _Outstanding:
     asked: GatewayName
     """The target itself, or a relay."""
     sent_ns: int
+    transport: Transport = Transport.DATAGRAM
 
 
 class Prober:
@@ -77,6 +82,9 @@ class Prober:
         self._settings = settings
         self._probes: dict[GatewayName, Probe] = {}
         self._outstanding: dict[int, _Outstanding] = {}
+        self._lapsed: list[tuple[GatewayName, Transport]] = []
+        self._streams_tried: dict[GatewayName, int] = {}
+        """The sequence of the last unanswered ping over each stream."""
         self._sequence = 0
 
     def __contains__(self, target: GatewayName) -> bool:
@@ -91,6 +99,21 @@ class Prober:
         """A single ping, no part of a probe."""
         return (target, Ping(sequence=self._expect(target, target, now_ns), locate=locate))
 
+    def stream_ping(self, target: GatewayName, *, now_ns: int) -> Post:
+        """A single ping over the stream."""
+        sequence = self._expect(target, target, now_ns, Transport.STREAM)
+        self._streams_tried[target] = sequence
+        return (target, StreamPing(sequence=sequence))
+
+    def tries_stream(self, target: GatewayName) -> bool:
+        """True while a ping over the stream may still be answered."""
+        return target in self._streams_tried
+
+    def take_lapsed(self) -> list[tuple[GatewayName, Transport]]:
+        """Targets that left a ping unanswered for `late_ack_ns`, once for each ping."""
+        lapsed, self._lapsed = self._lapsed, []
+        return lapsed
+
     def start(
         self,
         target: GatewayName,
@@ -100,6 +123,7 @@ class Prober:
         accuse: bool,
         now_ns: int,
         locate: bool = False,
+        stream_attempt: int = 0,
     ) -> list[Post]:
         """Probe a target now; joins the probe that is under way, if there is one.
 
@@ -108,10 +132,13 @@ class Prober:
             multiplier: local health; stretches the waits.
             accuse: see `Probe.accuse`.
             locate: see `Probe.locate`.
+            stream_attempt: see `Probe.stream_attempt`.
         """
         probe = self._probes.get(target)
         if probe is not None:
             probe.accuse |= accuse
+            if stream_attempt and not probe.stream_attempt:
+                probe.stream_attempt = max(stream_attempt, probe.attempts + 1)
             return []
         if len(self._probes) >= self._settings.probes_max:
             return []
@@ -121,9 +148,10 @@ class Prober:
             gap_ns=self._settings.ping_gap_ns * multiplier,
             accuse=accuse,
             locate=locate,
+            stream_attempt=stream_attempt,
         )
         self._probes[target] = probe
-        return [self._attempt(probe, now_ns)]
+        return self._attempt(probe, now_ns)
 
     def relay(
         self,
@@ -148,13 +176,24 @@ class Prober:
         return posts
 
     def acked(
-        self, sender: GatewayName, sequence: int, boot: BootId, *, now_ns: int
+        self,
+        sender: GatewayName,
+        sequence: int,
+        boot: BootId,
+        *,
+        now_ns: int,
+        transport: Transport = Transport.DATAGRAM,
     ) -> tuple[Answer | None, list[Post]]:
         """A ping was answered; tells those for whom we asked. None if we never asked, or too long ago."""
         asked = self._outstanding.get(sequence)
-        if asked is None or asked.asked != sender or asked.target != sender:
+        if (
+            asked is None
+            or asked.asked != sender
+            or asked.target != sender
+            or asked.transport is not transport
+        ):
             return None, []
-        del self._outstanding[sequence]
+        self._forget(sequence)
         probe = self._probes.pop(sender, None)
         posts: list[Post] = []
         if probe is not None:
@@ -162,7 +201,7 @@ class Prober:
                 (requester, IndirectAck(sequence=theirs, boot=boot))
                 for requester, theirs in probe.requesters.items()
             ]
-        return Answer(rtt_ns=max(0, now_ns - asked.sent_ns), probe=probe), posts
+        return Answer(rtt_ns=max(0, now_ns - asked.sent_ns), transport=transport, probe=probe), posts
 
     def relayed(self, relay: GatewayName, sequence: int) -> GatewayName | None:
         """A relay reports that its target answered; returns the target, None if we did not ask for it."""
@@ -219,7 +258,7 @@ class Prober:
                 del self._probes[probe.target]
                 failed.append(probe)
                 continue
-            posts.append(self._attempt(probe, now_ns))
+            posts += self._attempt(probe, now_ns)
             if probe.accuse and probe.attempts in self._settings.relay_attempts:
                 posts += self._ask_relays(probe, relays_for(probe.target), now_ns)
         return posts, failed
@@ -234,11 +273,14 @@ class Prober:
         probe.attempts = self._settings.relay_attempts[0] - 1
         return True
 
-    def _attempt(self, probe: Probe, now_ns: int) -> Post:
+    def _attempt(self, probe: Probe, now_ns: int) -> list[Post]:
         probe.attempts += 1
         patient = probe.attempts in (1, self._settings.ping_attempts)
         probe.next_step_ns = now_ns + (probe.ack_wait_ns if patient else probe.gap_ns)
-        return self.ping(probe.target, now_ns=now_ns, locate=probe.locate)
+        posts = [self.ping(probe.target, now_ns=now_ns, locate=probe.locate)]
+        if probe.attempts == probe.stream_attempt:
+            posts.append(self.stream_ping(probe.target, now_ns=now_ns))
+        return posts
 
     def _ask_relays(self, probe: Probe, relays: list[GatewayName], now_ns: int) -> list[Post]:
         probe.relays += [relay for relay in relays if relay not in probe.relays]
@@ -247,12 +289,25 @@ class Prober:
             for relay in relays
         ]
 
-    def _expect(self, target: GatewayName, asked: GatewayName, now_ns: int) -> int:
+    def _expect(
+        self,
+        target: GatewayName,
+        asked: GatewayName,
+        now_ns: int,
+        transport: Transport = Transport.DATAGRAM,
+    ) -> int:
         self._sequence = (self._sequence + 1) % (1 << 32)
         if len(self._outstanding) >= OUTSTANDING_MAX:
-            del self._outstanding[next(iter(self._outstanding))]
-        self._outstanding[self._sequence] = _Outstanding(target=target, asked=asked, sent_ns=now_ns)
+            self._forget(next(iter(self._outstanding)))
+        self._outstanding[self._sequence] = _Outstanding(
+            target=target, asked=asked, sent_ns=now_ns, transport=transport
+        )
         return self._sequence
+
+    def _forget(self, sequence: int) -> None:
+        asked = self._outstanding.pop(sequence)
+        if self._streams_tried.get(asked.target) == sequence:
+            del self._streams_tried[asked.target]
 
     def _expire(self, now_ns: int) -> None:
         # Insertion order is the order of sending.
@@ -260,4 +315,6 @@ class Prober:
             sequence, oldest = next(iter(self._outstanding.items()))
             if now_ns - oldest.sent_ns <= self._settings.late_ack_ns:
                 return
-            del self._outstanding[sequence]
+            self._forget(sequence)
+            if oldest.asked == oldest.target:
+                self._lapsed.append((oldest.target, oldest.transport))

@@ -40,6 +40,10 @@ class SwimSettings:
     """Members asked for an indirect probe, each time (SWIM's k)."""
     relay_attempts: tuple[int, ...] = (3, 6)
     """The attempts of a probe, counted from 1, with which relays are asked."""
+    stream_attempt: int = 3
+    """The attempt of a probe, counted from 1, with which the target is asked over its stream; 0: never."""
+    stream_check_interval_ns: int = 5 * SECOND_NS
+    """Time between two trials of the streams: of those whose state we share, and of one random member."""
     probes_max: int = 64
     """Probes under way at once, those made for others included."""
     late_ack_ns: int = 2 * SECOND_NS
@@ -133,6 +137,14 @@ class SwimSettings:
             "relay_attempts must lie between 2 and ping_attempts",
         )
         _require(
+            self.stream_attempt == 0 or 1 < self.stream_attempt <= self.ping_attempts,
+            "stream_attempt must be 0, or lie between 2 and ping_attempts",
+        )
+        _require(
+            self.stream_check_interval_ns > self.late_ack_ns,
+            "stream_check_interval_ns must exceed late_ack_ns, so that one trial ends before the next",
+        )
+        _require(
             list(self.relay_attempts) == sorted(set(self.relay_attempts)), "relay_attempts must increase"
         )
         _require(
@@ -192,6 +204,7 @@ WAN = SwimSettings(
     gossip_interval_ns=100 * MILLISECOND_NS,
     exchange_interval_ns=30 * SECOND_NS,
     exchange_soon_ns=500 * MILLISECOND_NS,
+    stream_check_interval_ns=10 * SECOND_NS,
     join_retry_ns=400 * MILLISECOND_NS,
     stall_ns=150 * MILLISECOND_NS,
 )

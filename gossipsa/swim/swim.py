@@ -31,6 +31,7 @@ from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.member import Member, MemberView, claim_key
 from gossipsa.swim.membership import Membership, Ruling
 from gossipsa.swim.messages import (
+    SILENT_MS_MAX,
     Ack,
     DigestReply,
     DigestRequest,
@@ -44,12 +45,24 @@ from gossipsa.swim.messages import (
     PingRequest,
     StateReply,
     StateRequest,
+    StreamAck,
+    StreamPing,
     SwimPacket,
     Update,
 )
 from gossipsa.swim.outbox import Outbox
-from gossipsa.swim.outputs import CoordinateRefused, Event, NameClash, Outputs, Stalled, UpdatesRefused
+from gossipsa.swim.outputs import (
+    CoordinateRefused,
+    Event,
+    MemberHalfDead,
+    MemberWhole,
+    NameClash,
+    Outputs,
+    Stalled,
+    UpdatesRefused,
+)
 from gossipsa.swim.probe import Post, Probe, Prober
+from gossipsa.swim.reachability import Reachability, Transport, Way
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import ReunionBeat, SeedCalls
 from gossipsa.swim.ring import RandomSource
@@ -73,6 +86,10 @@ RETURN_CALLS = 4
 """Failed members called when another one returns: they were cut off together perhaps."""
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
+WAYS_CHECKED_PER_ROUND = 4
+"""Members asked out of turn each round, over each transport, because it seems to be closed."""
+STREAMS_SHARED_MAX = 16
+"""Members whose streams are tried at each check because state goes over them; more are ignored."""
 SUSPECTS_EXACT_MAX = 16
 """Suspects whose deadlines are looked at in every turn; of more, at every beat."""
 VERDICT_BEAT_NS = 10 * MILLISECOND_NS
@@ -119,8 +136,14 @@ class Swim:
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
         self._coordinates = CoordinateMap(random, members_max=settings.members_max)
+        self._reachability = Reachability()
+        self._streams_shared: tuple[GatewayName, ...] = ()
         self._news = PiggybackQueue(settings)
-        self._outbox = Outbox(boot, settings)
+        self._outbox = Outbox(
+            boot,
+            settings,
+            stream_only=lambda name: not self._reachability.is_open(name, Transport.DATAGRAM),
+        )
         self._seeds = SeedCalls(settings)
         self._reunion = ReunionBeat(settings, random)
         self._site_of = site_of
@@ -142,6 +165,7 @@ class Swim:
         self._round_ns = 0
         self._verdicts_ns = 0
         self._gossip_ns = 0
+        self._stream_check_ns = 0
         self._deadline_ns: int | None = None
         """The next deadline, if nothing changed since it was found."""
         self._unhealthy = False
@@ -150,7 +174,7 @@ class Swim:
     @property
     def members(self) -> Mapping[GatewayName, MemberView]:
         """All other members known, the failed and departed ones included, in order of arrival."""
-        return {member.name: member.view() for member in self._table}
+        return {member.name: self._view(member) for member in self._table}
 
     @property
     def name(self) -> GatewayName:
@@ -179,7 +203,10 @@ class Swim:
 
     def member(self, name: GatewayName) -> MemberView | None:
         member = self._table.get(name)
-        return None if member is None else member.view()
+        return None if member is None else self._view(member)
+
+    def _view(self, member: Member) -> MemberView:
+        return member.view(closed=self._reachability.closed(member.name))
 
     def coordinate(self, name: GatewayName) -> Coordinate | None:
         """Where a member, or we, are in the space of round-trip times; None if it never said so."""
@@ -278,6 +305,10 @@ class Swim:
         self._deadline_ns = None
         self._watch.replace([name for name in names if name != self._name], now_ns=self._now_ns)
 
+    def check_streams(self, names: Collection[GatewayName]) -> None:
+        """State is shared with these over streams: find out when those of the first few stop to work."""
+        self._streams_shared = tuple(names)[:STREAMS_SHARED_MAX]
+
     def reached(self, name: GatewayName, *, now_ns: int, boot: BootId | None = None) -> None:
         """Other authenticated traffic of this gateway arrived: it is alive.
 
@@ -320,6 +351,7 @@ class Swim:
             self._scheduled_ns = self._gossip_ns = self._now_ns
             self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
             self._exchange.begin(now_ns=self._now_ns)
+            self._stream_check_ns = self._now_ns + self._settings.stream_check_interval_ns
         elif self._now_ns - self._scheduled_ns > self._settings.stall_ns:
             late_ns = self._now_ns - max(self._scheduled_ns, self._find_deadline_ns())
             if late_ns > self._settings.stall_ns and not self._own.left:
@@ -348,6 +380,7 @@ class Swim:
         self._events.append(Stalled(late_ns=late_ns))
         self._worsen_health()
         self._prober.restart(now_ns=self._now_ns)
+        self._reachability.forgive()
         for suspect in self._table.in_state(MemberState.SUSPECT):
             if suspect.suspicion is not None:
                 suspect.suspicion.postpone(late_ns)
@@ -410,6 +443,8 @@ class Swim:
                 self._look_at_neighbours(update.member)
             self._prober.cancel(update.member)
             self._rings.discard(update.member)
+            if self._reachability.is_open(update.member, Transport.DATAGRAM):
+                self._reachability.forget(update.member)
             return
         self._rings.add(update.member, self._site_of(update.member))
         self._coordinates.want(update.member)
@@ -527,10 +562,18 @@ class Swim:
     def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
         match message:
             case Ping():
+                self._hear_datagram(sender)
                 coordinate = self._coordinates.own.encode() if message.locate else b""
                 self._outbox.post(sender, Ack(sequence=message.sequence, coordinate=coordinate))
             case Ack():
+                self._hear_datagram(sender)
                 self._handle_ack(sender, boot, message)
+            case StreamPing():
+                silent_ms = self._reachability.silent_ns(sender, now_ns=self._now_ns) // MILLISECOND_NS
+                silent_ms = min(silent_ms, SILENT_MS_MAX)
+                self._outbox.post(sender, StreamAck(sequence=message.sequence, silent_ms=silent_ms))
+            case StreamAck():
+                self._handle_stream_ack(sender, boot, message)
             case PingRequest():
                 self._handle_ping_request(sender, message)
             case IndirectAck():
@@ -556,11 +599,30 @@ class Swim:
         member = self._table.get(sender)
         if answer is None or member is None:
             return
+        self._reachability.tried(sender, Transport.DATAGRAM, answered=True, now_ns=self._now_ns)
         member.round_trip.sample(answer.rtt_ns)
         if ack.coordinate:
             self._hear_coordinate(sender, ack.coordinate, answer.rtt_ns)
         if member.boot == boot:
             self._contradict(member)
+
+    def _handle_stream_ack(self, sender: GatewayName, boot: BootId, ack: StreamAck) -> None:
+        answer, posts = self._prober.acked(
+            sender, ack.sequence, boot, now_ns=self._now_ns, transport=Transport.STREAM
+        )
+        self._post(posts)
+        member = self._table.get(sender)
+        if answer is None or member is None or not member.state.live:
+            return
+        self._reachability.tried(sender, Transport.STREAM, answered=True, now_ns=self._now_ns)
+        if ack.silent_ms < SILENT_MS_MAX:
+            self._reachability.heard_us(sender, at_ns=self._now_ns - ack.silent_ms * MILLISECOND_NS)
+        if member.boot == boot:
+            self._contradict(member)
+
+    def _hear_datagram(self, sender: GatewayName) -> None:
+        if self._table.live(sender):
+            self._reachability.heard(sender, now_ns=self._now_ns)
 
     def _hear_coordinate(self, sender: GatewayName, encoded: bytes, rtt_ns: int) -> None:
         try:
@@ -648,6 +710,21 @@ class Swim:
         self._post(posts)
         for probe in failed:
             self._handle_silence(probe)
+        for name, transport in self._prober.take_lapsed():
+            if self._table.live(name):
+                self._reachability.tried(name, transport, answered=False, now_ns=self._now_ns)
+        self._tell_ways()
+
+    def _tell_ways(self) -> None:
+        for name, closed in self._reachability.take_changes(now_ns=self._now_ns):
+            member = self._table.get(name)
+            if member is None:
+                continue
+            if closed:
+                ordered = tuple(way for way in Way if way in closed)
+                self._events.append(MemberHalfDead(name=name, boot=member.boot, closed=ordered))
+            else:
+                self._events.append(MemberWhole(name=name, boot=member.boot))
 
     def _handle_silence(self, probe: Probe) -> None:
         member = self._table.get(probe.target)
@@ -680,6 +757,23 @@ class Swim:
             if name not in self._prober:
                 self._post([self._prober.ping(name, now_ns=self._now_ns, locate=True)])
 
+        self._check_ways()
+
+    def _check_ways(self) -> None:
+        """Try the ways that seem to be closed, and now and then the streams that carry state."""
+        silent = self._reachability.take_checks(Transport.DATAGRAM, WAYS_CHECKED_PER_ROUND)
+        for name in silent:
+            if self._table.live(name) and name not in self._prober:
+                self._post([self._prober.ping(name, now_ns=self._now_ns)])
+        # The word of the other side, over the stream, tells which direction is closed.
+        tried = [*silent, *self._reachability.take_checks(Transport.STREAM, WAYS_CHECKED_PER_ROUND)]
+        if self._now_ns >= self._stream_check_ns:
+            self._stream_check_ns = self._now_ns + self._settings.stream_check_interval_ns
+            tried += [*self._watch, *self._streams_shared, *self._rings.compared(self._table.live)]
+        for name in dict.fromkeys(tried):
+            if self._table.live(name) and not self._prober.tries_stream(name):
+                self._post([self._prober.stream_ping(name, now_ns=self._now_ns)])
+
     def _beat_watched(self) -> None:
         for name in self._watch:
             member = self._table.get(name)
@@ -702,6 +796,9 @@ class Swim:
         name = self._reunion.due(failed, live=self._table.live_count, now_ns=self._now_ns)
         if name is not None:
             self._post([self._prober.ping(name, now_ns=self._now_ns)])
+            if not self._reachability.is_open(name, Transport.DATAGRAM):
+                # Nothing but the stream reached it when it failed.
+                self._post([self._prober.stream_ping(name, now_ns=self._now_ns)])
 
     def _call_back(self, name: GatewayName) -> None:
         if self._callbacks.take(1, self._now_ns):
@@ -731,8 +828,15 @@ class Swim:
             accuse=accuse,
             now_ns=self._now_ns,
             locate=locate,
+            stream_attempt=self._stream_attempt(member.name),
         )
         self._post(posts)
+
+    def _stream_attempt(self, name: GatewayName) -> int:
+        """With the first ping already, if datagrams are known not to pass."""
+        if self._reachability.is_open(name, Transport.DATAGRAM):
+            return self._settings.stream_attempt
+        return min(1, self._settings.stream_attempt)
 
     def _relays_for(self, target: GatewayName) -> list[GatewayName]:
         def useful(name: GatewayName) -> bool:

@@ -27,6 +27,10 @@ WAITING_MAX = 512
 Latency = Callable[[GatewayName, GatewayName], float]
 """Milliseconds one way."""
 
+STREAM_TIMEOUT_NS = 200 * MILLISECOND_NS
+"""TCP's first retransmission timeout; it doubles each time."""
+STREAM_RETRANSMISSIONS_MAX = 5
+
 
 def names(count: int) -> list[GatewayName]:
     return [GatewayName(f"gw{index:02}") for index in range(count)]
@@ -109,6 +113,9 @@ class Network:
         self.history: list[Told] = []
         """All events ever."""
         self.blocked: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
+        """Whether nothing passes from one to another, neither datagrams nor streams."""
+        self.blocked_datagrams: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
+        self.blocked_streams: Callable[[GatewayName, GatewayName], bool] = lambda sender, receiver: False
         self.live_pairs = 0
         """How many take how many for alive, all observers together, as their events tell."""
         self.updates_seen: dict[GatewayName, int] = {}
@@ -196,7 +203,7 @@ class Network:
         self.blocked = lambda sender, receiver: side.get(sender) != side.get(receiver)
 
     def heal(self) -> None:
-        self.blocked = lambda sender, receiver: False
+        self.blocked = self.blocked_datagrams = self.blocked_streams = lambda sender, receiver: False
 
     # Time.
 
@@ -319,11 +326,31 @@ class Network:
         host.sent.packets += 1
         host.sent.streams += send.bulk
         host.sent.payload_bytes += len(data)
-        if send.to not in self.hosts or self.blocked(host.name, send.to) or self.random.random() < self.loss:
+        if send.to not in self.hosts:
+            return
+        retransmissions_ns = self._stream_delay_ns(host.name, send.to) if send.bulk else 0
+        if retransmissions_ns is None:
+            return
+        if not send.bulk and self._loses_datagram(host.name, send.to):
             return
         latency_ns = self.latency(host.name, send.to) * MILLISECOND_NS
         delay_ns = int(latency_ns * (1 + self.jitter * self.random.random())) + self._late_ns()
+        delay_ns += retransmissions_ns
         self.at(self.now_ns + delay_ns, partial(self._receive, self.hosts[send.to], host.name, data))
+
+    def _loses_datagram(self, sender: GatewayName, receiver: GatewayName) -> bool:
+        blocked = self.blocked(sender, receiver) or self.blocked_datagrams(sender, receiver)
+        return blocked or self.random.random() < self.loss
+
+    def _stream_delay_ns(self, sender: GatewayName, receiver: GatewayName) -> int | None:
+        """What TCP takes to repeat what was lost; None if it gives up. A stream needs both directions."""
+        for one, other in ((sender, receiver), (receiver, sender)):
+            if self.blocked(one, other) or self.blocked_streams(one, other):
+                return None
+        for retransmissions in range(STREAM_RETRANSMISSIONS_MAX):
+            if self.random.random() >= self.loss:
+                return ((1 << retransmissions) - 1) * STREAM_TIMEOUT_NS
+        return None
 
     def _late_ns(self) -> int:
         return int(self.sluggish_ms * MILLISECOND_NS * self.random.random()) if self.sluggish_ms else 0

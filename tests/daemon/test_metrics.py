@@ -12,6 +12,7 @@ def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
         incarnation=1,
         round_trip_ms=round_trip_ms,
         estimate_ms=round_trip_ms,
+        closed=("stream",) if state == "alive" else (),
         heard_ms_ago=0.0,
         site="",
         zone="",
@@ -47,6 +48,9 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
         "# TYPE gossipsa_members gauge\n"
         'gossipsa_members{state="alive"} 1\n'
         'gossipsa_members{state="failed"} 1\n'
+        "# HELP gossipsa_closed_ways Live gateways to which a way is closed.\n"
+        "# TYPE gossipsa_closed_ways gauge\n"
+        'gossipsa_closed_ways{way="stream"} 1\n'
         "# HELP gossipsa_clients Clients whose record is here, by role.\n"
         "# TYPE gossipsa_clients gauge\n"
         'gossipsa_clients{role="owner"} 1\n'

@@ -23,6 +23,8 @@ from gossipsa.swim.messages import (
     PingRequest,
     StateReply,
     StateRequest,
+    StreamAck,
+    StreamPing,
     SwimPacket,
     Update,
     Version,
@@ -93,6 +95,8 @@ versions = st.builds(
 messages = st.one_of(
     st.builds(Ping, sequence=sequences, locate=st.booleans()),
     st.builds(Ack, sequence=sequences, coordinate=st.binary(max_size=32)),
+    st.builds(StreamPing, sequence=sequences),
+    st.builds(StreamAck, sequence=sequences, silent_ms=st.integers(0, 65_535)),
     st.builds(PingRequest, sequence=sequences, target=gateway_names),
     st.builds(IndirectAck, sequence=sequences, boot=boots),
     st.builds(Nack, sequence=sequences),

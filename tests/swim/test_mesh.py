@@ -10,6 +10,7 @@ import pytest
 from gossipsa.swim.messages import MemberState
 from gossipsa.swim.outputs import (
     MemberFailed,
+    MemberHalfDead,
     MemberJoined,
     MemberLeft,
     MemberRestarted,
@@ -153,7 +154,7 @@ def test_broken_path_between_two_harms_neither(oneway: bool) -> None:
     paths = {(here, there)} if oneway else {(here, there), (there, here)}
     network.blocked = lambda sender, receiver: (sender, receiver) in paths
     network.run(30 * SECOND_NS)
-    assert network.told == []
+    assert {type(told.event) for told in network.told} <= {MemberHalfDead}
 
 
 def test_deaf_member_is_failed_and_fails_nobody_else() -> None:
@@ -334,10 +335,11 @@ def test_metadata_reaches_everybody_once() -> None:
 def idle_packets_per_second(count: int, watched: int) -> float:
     network = settled(count, seed=1, watched=watched)
     # Until everybody knows where everybody is.
-    network.run(8 * SECOND_NS)
+    network.run(9 * SECOND_NS)
     before = sum(host.sent.packets for host in network.hosts.values())
-    network.run(2 * SECOND_NS)
-    return (sum(host.sent.packets for host in network.hosts.values()) - before) / count / 2
+    # As long as from one trial of the streams to the next.
+    network.run(5 * SECOND_NS)
+    return (sum(host.sent.packets for host in network.hosts.values()) - before) / count / 5
 
 
 def test_cost_for_each_member_does_not_grow_with_the_mesh() -> None:

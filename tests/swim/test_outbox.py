@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.messages import (
+    MESSAGES_MAX,
     Fetch,
     MemberState,
     Message,
+    Nack,
     Ping,
     StateReply,
     StateRequest,
+    StreamAck,
+    StreamPing,
     SwimPacket,
     Update,
 )
@@ -64,6 +68,37 @@ def test_the_accused_hears_of_it_first() -> None:
     assert send.packet.updates == (accusation, news)
 
 
+def test_trial_of_a_stream_tells_all_that_a_datagram_would() -> None:
+    outbox = Outbox(BOOT, LAN)
+    outbox.post(THEM, StreamPing(sequence=1))
+    outbox.post(THEM, Ping(sequence=2))
+    outbox.tell(THEM, claim())
+    accusation, news = claim(MemberState.SUSPECT), claim(member=OTHERS[0])
+    [trial, datagram] = outbox.drain(accusation=lambda name: accusation, news=lambda name, bytes_max: (news,))
+    assert trial.bulk
+    assert trial.packet.messages == (StreamPing(sequence=1),)
+    assert not datagram.bulk
+    assert datagram.packet.messages == (Ping(sequence=2),)
+    assert trial.packet.updates == (accusation, claim())
+    assert datagram.packet.updates == (accusation, claim(), news)
+
+
+def test_nothing_but_trials_of_datagrams_is_sent_where_datagrams_do_not_pass() -> None:
+    outbox = Outbox(BOOT, LAN, stream_only=lambda name: name == THEM)
+    news = claim(member=OTHERS[0])
+    for message in (Ping(sequence=1), Nack(sequence=2), StreamPing(sequence=3)):
+        outbox.post(THEM, message)
+    outbox.request_state(THEM, 4, claim(member=US))
+    state, stream, datagram = outbox.drain(accusation=no_accusation, news=lambda name, bytes_max: (news,))
+    assert state.bulk
+    assert stream == Send(
+        to=THEM,
+        packet=SwimPacket(boot=BOOT, messages=(StreamPing(sequence=3), Nack(sequence=2)), updates=(news,)),
+        bulk=True,
+    )
+    assert datagram == Send(to=THEM, packet=SwimPacket(boot=BOOT, messages=(Ping(sequence=1),)))
+
+
 def test_packet_without_anything_to_say_is_not_sent() -> None:
     outbox = Outbox(BOOT, LAN)
     outbox.open(THEM)
@@ -79,11 +114,18 @@ def test_datagrams_stay_within_their_bound(posted: list[Message], times: int, to
     for update in told:
         outbox.tell(THEM, update)
     sends = drain(outbox)
-    assert [message for send in sends for message in send.packet.messages] == posted
-    sent = [update for send in sends for update in send.packet.updates]
+    trials = [message for message in posted if isinstance(message, StreamPing | StreamAck)]
+    datagrams = [send for send in sends if not send.bulk]
+    assert [message for send in datagrams for message in send.packet.messages] == [
+        message for message in posted if message not in trials
+    ]
+    sent = [update for send in datagrams for update in send.packet.updates]
     assert sent == told[: len(sent)]
     assert len(sent) >= min(1, len(told))
-    assert all(len(msgspec.msgpack.encode(send.packet)) <= LAN.encoded_bytes_max for send in sends)
+    assert [list(send.packet.messages) for send in sends if send.bulk] == [trials[:MESSAGES_MAX]] * bool(
+        trials
+    )
+    assert all(len(msgspec.msgpack.encode(send.packet)) <= LAN.encoded_bytes_max for send in datagrams)
 
 
 @given(st.lists(updates, max_size=40), st.sampled_from([1, 4, 64]))
