@@ -5,6 +5,7 @@ All members of a mesh use the same profile; a mesh of mixed profiles works, as s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipsa.errors import ConfigurationError
@@ -101,86 +102,147 @@ class SwimSettings:
     """Updates accepted from one sender each second, beyond a burst of four full states."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "probe_interval_ns",
-            "watch_interval_ns",
-            "ping_gap_ns",
-            "ack_wait_min_ns",
-            "suspicion_min_ns",
-            "gossip_interval_ns",
-            "exchange_interval_ns",
-            "exchange_soon_ns",
-            "join_retry_ns",
-            "reunion_interval_ns",
-            "forget_ns",
-            "stall_ns",
-            "gossip_fanout",
-            "retransmissions",
-            "confirmations",
-            "second_opinions",
-            "probes_max",
-            "join_parallel",
-            "seeds_max",
-            "reunion_burst",
-            "goodbyes_max",
-            "state_datagrams_max",
-            "queued_updates_max",
-            "updates_per_second_max",
-        ):
+        for name in POSITIVE:
             _require(getattr(self, name) > 0, f"{name} must be positive")
-        for name in ("watched_max", "relays", "health_max"):
+        for name in NOT_NEGATIVE:
             _require(getattr(self, name) >= 0, f"{name} must not be negative")
-        _require(2 <= self.members_max < UPDATES_MAX, f"members_max must lie between 2 and {UPDATES_MAX - 1}")
-        _require(self.ping_attempts >= 2, "ping_attempts must be at least 2")
-        _require(
-            all(1 < attempt <= self.ping_attempts for attempt in self.relay_attempts),
-            "relay_attempts must lie between 2 and ping_attempts",
-        )
-        _require(
-            self.stream_attempt == 0 or 1 < self.stream_attempt <= self.ping_attempts,
-            "stream_attempt must be 0, or lie between 2 and ping_attempts",
-        )
-        _require(
-            self.stream_check_interval_ns > self.late_ack_ns,
-            "stream_check_interval_ns must exceed late_ack_ns, so that one trial ends before the next",
-        )
-        _require(
-            list(self.relay_attempts) == sorted(set(self.relay_attempts)), "relay_attempts must increase"
-        )
-        _require(
-            self.ack_wait_min_ns <= self.ack_wait_initial_ns <= self.ack_wait_max_ns,
-            "ack_wait_min_ns <= ack_wait_initial_ns <= ack_wait_max_ns must hold",
-        )
-        _require(self.late_ack_ns >= self.ack_wait_max_ns, "late_ack_ns must not be below ack_wait_max_ns")
-        _require(
-            self.suspicion_min_ns <= self.suspicion_max_ns,
-            "suspicion_min_ns must not exceed suspicion_max_ns",
-        )
-        _require(
-            self.suspicion_min_ns >= 2 * self.gossip_interval_ns,
-            "suspicion_min_ns must leave two gossip intervals for a refutation to arrive",
-        )
-        _require(
-            self.watch_interval_ns <= self.probe_interval_ns,
-            "watch_interval_ns must not exceed probe_interval_ns",
-        )
-        _require(
-            self.join_retry_ns <= self.reunion_interval_ns,
-            "join_retry_ns must not exceed reunion_interval_ns",
-        )
-        _require(
-            self.state_datagrams_max <= STATE_PARTS_MAX,
-            f"state_datagrams_max must not exceed {STATE_PARTS_MAX}",
-        )
-        _require(
-            self.encoded_bytes_max >= 1_000,
-            "encoded_bytes_max must leave room for a member with the longest name and metadata",
-        )
-        _require(
-            self.exchange_soon_ns <= self.exchange_interval_ns,
-            "exchange_soon_ns must not exceed exchange_interval_ns",
-        )
-        _require(self.forget_ns > self.exchange_interval_ns, "forget_ns must exceed exchange_interval_ns")
+        for holds, message in RELATIONS:
+            _require(holds(self), message)
+
+    @property
+    def probe_min_ns(self) -> int:
+        """What the shortest probe takes to fail."""
+        return 2 * self.ack_wait_min_ns + (self.ping_attempts - 2) * self.ping_gap_ns
+
+    @property
+    def probe_max_ns(self) -> int:
+        """What a probe takes to fail on the slowest path, if we are well."""
+        return 2 * self.ack_wait_max_ns + (self.ping_attempts - 2) * self.ping_gap_ns
+
+
+POSITIVE = (
+    "probe_interval_ns",
+    "watch_interval_ns",
+    "ping_gap_ns",
+    "ack_wait_min_ns",
+    "suspicion_min_ns",
+    "gossip_interval_ns",
+    "exchange_interval_ns",
+    "exchange_soon_ns",
+    "join_retry_ns",
+    "reunion_interval_ns",
+    "forget_ns",
+    "stall_ns",
+    "gossip_fanout",
+    "retransmissions",
+    "confirmations",
+    "second_opinions",
+    "probes_max",
+    "join_parallel",
+    "seeds_max",
+    "reunion_burst",
+    "goodbyes_max",
+    "state_datagrams_max",
+    "queued_updates_max",
+    "updates_per_second_max",
+)
+NOT_NEGATIVE = ("watched_max", "relays", "health_max")
+
+Relation = tuple[Callable[[SwimSettings], bool], str]
+
+RELATIONS: tuple[Relation, ...] = (
+    (
+        lambda it: 2 <= it.members_max < UPDATES_MAX,
+        f"members_max must lie between 2 and {UPDATES_MAX - 1}",
+    ),
+    (lambda it: it.ping_attempts >= 2, "ping_attempts must be at least 2"),
+    (
+        lambda it: all(1 < attempt <= it.ping_attempts for attempt in it.relay_attempts),
+        "relay_attempts must lie between 2 and ping_attempts",
+    ),
+    (
+        lambda it: list(it.relay_attempts) == sorted(set(it.relay_attempts)),
+        "relay_attempts must increase",
+    ),
+    (
+        lambda it: it.stream_attempt == 0 or 1 < it.stream_attempt <= it.ping_attempts,
+        "stream_attempt must be 0, or lie between 2 and ping_attempts",
+    ),
+    (
+        lambda it: it.ack_wait_min_ns <= it.ack_wait_initial_ns <= it.ack_wait_max_ns,
+        "ack_wait_min_ns <= ack_wait_initial_ns <= ack_wait_max_ns must hold",
+    ),
+    (
+        lambda it: it.ping_gap_ns <= it.ack_wait_max_ns,
+        "ping_gap_ns must not exceed ack_wait_max_ns",
+    ),
+    (
+        lambda it: it.late_ack_ns >= it.probe_max_ns,
+        "late_ack_ns must not be below the longest probe: twice ack_wait_max_ns, and all gaps",
+    ),
+    (
+        lambda it: it.late_ack_ns >= it.suspicion_max_ns,
+        "late_ack_ns must not be below suspicion_max_ns: the dead have failed before they seem half-dead",
+    ),
+    (
+        lambda it: it.stream_check_interval_ns > it.late_ack_ns,
+        "stream_check_interval_ns must exceed late_ack_ns: one trial ends before the next",
+    ),
+    (
+        lambda it: it.suspicion_min_ns <= it.suspicion_max_ns,
+        "suspicion_min_ns must not exceed suspicion_max_ns",
+    ),
+    (
+        lambda it: it.suspicion_max_ns >= it.probe_min_ns,
+        "suspicion_max_ns must outlast a probe, or nobody can confirm in time: "
+        "twice ack_wait_min_ns, and the gaps of all other pings",
+    ),
+    (
+        lambda it: it.suspicion_min_ns >= 2 * it.gossip_interval_ns,
+        "suspicion_min_ns must leave two gossip_interval_ns for a refutation to arrive",
+    ),
+    (
+        lambda it: it.stall_ns <= it.suspicion_min_ns,
+        "stall_ns must not exceed suspicion_min_ns: no verdict falls while we are stalled unnoticed",
+    ),
+    (
+        lambda it: it.second_opinions >= it.confirmations,
+        "second_opinions must not be below confirmations",
+    ),
+    (
+        lambda it: it.watch_interval_ns <= it.probe_interval_ns,
+        "watch_interval_ns must not exceed probe_interval_ns",
+    ),
+    (
+        lambda it: it.probes_max > it.watched_max,
+        "probes_max must exceed watched_max: the round robin needs a probe, too",
+    ),
+    (
+        lambda it: it.join_retry_ns <= it.reunion_interval_ns,
+        "join_retry_ns must not exceed reunion_interval_ns",
+    ),
+    (
+        lambda it: it.state_datagrams_max <= STATE_PARTS_MAX,
+        f"state_datagrams_max must not exceed {STATE_PARTS_MAX}",
+    ),
+    (
+        lambda it: it.encoded_bytes_max >= 1_000,
+        "encoded_bytes_max must leave room for a member with the longest name and metadata: 1000 at least",
+    ),
+    (
+        lambda it: it.exchange_soon_ns <= it.exchange_interval_ns,
+        "exchange_soon_ns must not exceed exchange_interval_ns",
+    ),
+    (
+        lambda it: it.forget_ns > it.exchange_interval_ns,
+        "forget_ns must exceed exchange_interval_ns",
+    ),
+    (
+        lambda it: it.forget_ns > it.reunion_interval_ns,
+        "forget_ns must exceed reunion_interval_ns",
+    ),
+)
+"""Settings that must hold together, and what to say if they do not."""
 
 
 def _require(condition: bool, message: str) -> None:
