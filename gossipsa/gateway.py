@@ -52,6 +52,7 @@ from gossipsa.takeover.conflict import Conflicts, Rival
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.wire.codec import MessageDecodeError, encode
+from gossipsa.wire.credentials import StaticCredentials
 from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import Channel, MessageTooLongError, Outgoing, SealError, Sessions
 
@@ -97,6 +98,7 @@ class Gateway:
             endpoint=settings.mesh_endpoint,
             metadata=self._describe(records=0),
             random=random,
+            credentials=StaticCredentials(keyring),
             site_of=self._site_of,
         )
         self._mesh = MeshView(self._swim)
@@ -390,8 +392,16 @@ class Gateway:
                     self._outbox.report("updates-refused", gateway=name, count=max(count, 1))
                 case swim_events.CoordinateRefused(sender=name, reason=reason):
                     self._outbox.report("coordinate-refused", gateway=name, detail=reason)
+                case swim_events.ClaimsForged(sender=name, count=count):
+                    self._outbox.report("claims-forged", gateway=name, count=count)
+                case swim_events.MemberFlapping(name=name):
+                    self._outbox.report("gateway-flapping", gateway=name)
+                case swim_events.MemberSteady(name=name):
+                    self._outbox.report("gateway-steady", gateway=name)
                 case swim_events.NameClash():
                     self._outbox.report("name-clash", detail="another host speaks under our name")
+                case swim_events.NameLost():
+                    self._outbox.report("name-lost", detail="a newer host keeps our name, we left the mesh")
                 case swim_events.Stalled(late_ns=late_ns):
                     self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
 

@@ -26,6 +26,10 @@ class Allowance:
         self._level_ns -= granted * self._token_ns
         return granted
 
+    def give_back(self, count: int) -> None:
+        """Return tokens that were granted just now, and not used."""
+        self._level_ns = min(self._level_ns + count * self._token_ns, self._burst * self._token_ns)
+
 
 class SenderAllowances:
     """One allowance for each sender; of too many senders the first one starts afresh."""
@@ -44,3 +48,9 @@ class SenderAllowances:
                 del self._allowances[next(iter(self._allowances))]
             allowance = self._allowances[sender] = Allowance(per_second=self._per_second, burst=self._burst)
         return allowance.take(wanted, now_ns)
+
+    def give_back(self, sender: GatewayName, count: int) -> None:
+        """Return tokens that were granted to a sender just now, and not used."""
+        allowance = self._allowances.get(sender)
+        if allowance is not None:
+            allowance.give_back(count)

@@ -28,11 +28,14 @@ class Credentials(Protocol):
         """Take the identity of a gateway in, to verify its words under it from now on.
 
         Returns:
-            False if it is not genuine, not valid now, of another mesh, of another name, or revoked; what was
-            known of that gateway before then stays.
+            False if it is not genuine, not valid now, of another mesh, of another name, revoked, or older
+            than what is known of that gateway; what was known before then stays.
         """
         ...
 
     def verify(self, signer: GatewayName, statement: bytes, signature: bytes) -> bool:
-        """True if the gateway signed this, under the identity known for it; False if none is known."""
+        """True if the gateway signed this, under the identity known for it; False if none is known.
+
+        We ourselves are known from the start: an earlier boot of ours had the same key.
+        """
         ...

@@ -19,6 +19,7 @@ SMALLEST_BYTES = 24
 """No update is smaller."""
 EXAMINED_MAX = 256
 """Updates looked at for one packet: those that come after wait for another one."""
+NO_WITNESS = GatewayName("")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +43,8 @@ class PiggybackQueue:
     def __init__(self, settings: SwimSettings) -> None:
         self._settings = settings
         self._items: dict[GatewayName, dict[GatewayName, _Item]] = {}
-        """By member, then by witness: suspicions of several witnesses travel side by side."""
+        """By member, then by witness: suspicions of several witnesses travel side by side, and beside the
+        words that they are about (under no witness), which are of use to those who have not heard them."""
         self._by_transmissions: list[dict[int, _Item]] = [{}]
         """Those sent so many times already."""
         self._by_age: dict[int, _Item] = {}
@@ -53,13 +55,20 @@ class PiggybackQueue:
     def __len__(self) -> int:
         return len(self._by_age)
 
-    def push(self, update: Update) -> None:
-        """Queue news; whatever else was queued about the member is out of date, but for other witnesses."""
-        claim = (update.boot, update.incarnation, update.state)
-        witness = update.witness if update.state is MemberState.SUSPECT else GatewayName("")
+    def push(self, update: Update, *, coalesce: bool = False) -> None:
+        """Queue news; whatever it makes out of date is dropped.
+
+        Args:
+            coalesce: other suspicions of the member give way to this one, and it counts as sent as often as
+                they were: news of one suspicion then costs the same however many hold it.
+        """
+        witness = update.evidence[0].witness if update.evidence else NO_WITNESS
+        transmissions = 0
         for item in tuple(self._items.get(update.member, {}).values()):
-            queued = (item.update.boot, item.update.incarnation, item.update.state)
-            if queued != claim or item.witness == witness:
+            if coalesce and item.update.state is MemberState.SUSPECT and not _outdated(item.update, update):
+                transmissions = max(transmissions, item.transmissions)
+                self._remove(item)
+            elif item.witness == witness or _outdated(item.update, update):
                 self._remove(item)
         self._order += 1
         item = _Item(
@@ -68,12 +77,18 @@ class PiggybackQueue:
             witness=witness,
             order=self._order,
             born_round=self._round,
+            transmissions=transmissions,
         )
         self._items.setdefault(update.member, {})[witness] = item
-        self._by_transmissions[0][item.order] = item
+        self._by_transmissions[transmissions][item.order] = item
         self._by_age[item.order] = item
         if len(self) > self._settings.queued_updates_max:
             self._remove(self._oldest())
+
+    def drop(self, member: GatewayName) -> None:
+        """Nothing is to be said of it any more."""
+        for item in tuple(self._items.get(member, {}).values()):
+            self._remove(item)
 
     def take(self, to: GatewayName, *, bytes_max: int, peers: int) -> tuple[Update, ...]:
         """The updates to send to `to` now, within `bytes_max`, counted as sent.
@@ -133,6 +148,15 @@ class PiggybackQueue:
         del about[item.witness]
         if not about:
             del self._items[item.update.member]
+
+
+def _outdated(queued: Update, update: Update) -> bool:
+    """True if nobody needs the queued one beside the new one."""
+    if (queued.boot, queued.incarnation) != (update.boot, update.incarnation):
+        return True
+    if queued.state is MemberState.ALIVE and not update.complete:
+        return False
+    return queued.state is not update.state
 
 
 def encoded_bytes(update: Update) -> int:

@@ -7,13 +7,10 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.swim.messages import MemberState, Update
+from gossipsa.swim.messages import EVIDENCE_MAX, MemberState, Testimony, Update
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.round_trip import RoundTrip
 from gossipsa.swim.suspicion import Suspicion
-
-NOBODY = GatewayName("")
-"""The witness of claims that need none."""
 
 NEVER_NS = -(1 << 62)
 """Earlier than any clock."""
@@ -50,6 +47,8 @@ class MemberView:
     """Who suspects it, first hand."""
     heard_ns: int
     """Last sign of life, first hand; far in the past if there was none."""
+    flapping: bool = False
+    """It keeps failing and returning, or being suspected: see `flap_damping`."""
     closed: frozenset[Way] = frozenset()
     """Ways to it, or from it, on which nothing passes though it is alive."""
 
@@ -65,7 +64,12 @@ class Member:
     endpoint: Endpoint
     metadata: bytes
     since_ns: int
-    witness: GatewayName = NOBODY
+    identity: bytes = b""
+    signature: bytes = b""
+    """Its own, over the words above."""
+    succeeds: bytes = b""
+    evidence: tuple[Testimony, ...] = ()
+    """What its verdict rests on; present in state FAILED only."""
     suspicion: Suspicion | None = None
     """Present exactly in state SUSPECT."""
     rumour: Update | None = None
@@ -83,6 +87,16 @@ class Member:
         return (self.incarnation, self.boot, self.state)
 
     @property
+    def words(self) -> tuple[int, BootId]:
+        """Which of its words we hold: the greater ones are the later ones."""
+        return (self.incarnation, self.boot)
+
+    @property
+    def testimonies(self) -> tuple[Testimony, ...]:
+        """Why it is suspected or failed, as much as travels."""
+        return (self.evidence if self.suspicion is None else self.suspicion.testimonies)[:EVIDENCE_MAX]
+
+    @property
     def heard_since_suspicion(self) -> bool:
         return self.suspicion is not None and self.heard_ns > self.suspicion.started_ns
 
@@ -94,28 +108,36 @@ class Member:
             boot=self.boot,
             incarnation=self.incarnation,
             state=self.state,
-            witness=self.witness,
+            evidence=self.testimonies,
             age_s=age_s,
             address=self.endpoint.address.packed,
             port=self.endpoint.port,
             metadata=self.metadata,
+            succeeds=self.succeeds,
+            identity=self.identity,
+            signature=self.signature,
         )
 
-    def accusation(self) -> Update | None:
+    def accusation(self, *, now_ns: int) -> Update | None:
         """What this member should hear about itself, so that it can refute; None if there is nothing."""
+        if self.spoken_boot is not None:
+            # It cannot know what an earlier boot said, and believes it by the signature.
+            return self.update(now_ns=now_ns)
         if self.rumour is not None:
             return self.rumour
-        if self.state in (MemberState.SUSPECT, MemberState.FAILED) or self.spoken_boot is not None:
-            return Update(
-                member=self.name,
-                boot=self.boot,
-                incarnation=self.incarnation,
-                state=self.state,
-                witness=self.witness,
-            )
-        return None
+        return self.accused(self.state, self.testimonies) if self.testimonies else None
 
-    def view(self, *, closed: frozenset[Way] = frozenset()) -> MemberView:
+    def accused(self, state: MemberState, evidence: tuple[Testimony, ...]) -> Update:
+        """A suspicion or a verdict about the words that we hold."""
+        return Update(
+            member=self.name,
+            boot=self.boot,
+            incarnation=self.incarnation,
+            state=state,
+            evidence=evidence,
+        )
+
+    def view(self, *, flapping: bool = False, closed: frozenset[Way] = frozenset()) -> MemberView:
         return MemberView(
             name=self.name,
             boot=self.boot,
@@ -129,6 +151,7 @@ class Member:
             witnesses=() if self.suspicion is None else self.suspicion.witnesses,
             heard_ns=self.heard_ns,
             closed=closed,
+            flapping=flapping,
         )
 
 

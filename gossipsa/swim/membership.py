@@ -8,7 +8,7 @@ from enum import Enum
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.digest import TableDigest
 from gossipsa.swim.member import Member, claim_key, endpoint_of
-from gossipsa.swim.messages import MemberState, Update
+from gossipsa.swim.messages import MemberState, Testimony, Update
 from gossipsa.swim.outputs import (
     Event,
     MemberFailed,
@@ -62,20 +62,22 @@ TRANSITIONS: dict[tuple[MemberState | None, MemberState], tuple[Change, ...]] = 
 
 
 class Ruling(Enum):
-    """What is to be done with a claim."""
+    """What is to be done with a claim, before anybody has looked at its signatures."""
 
-    ACCEPT = "accept"
-    """It wins: `Membership.accept` it, and pass it on."""
-    CONFIRM = "confirm"
-    """It repeats a suspicion that we know of; its witness may be new."""
-    DOUBT = "doubt"
-    """A verdict about a member that we do not suspect ourselves, or that we heard since: ask the member."""
+    ADOPT = "adopt"
+    """Later words of the member itself: `Membership.accept` them if they are its own, and pass them on."""
+    WEIGH = "weigh"
+    """A suspicion or verdict about the words that we hold of a live member."""
+    BURY = "bury"
+    """A verdict about one that we do not know, or do not take for alive: later than what we know."""
+    MISSING = "missing"
+    """A suspicion or verdict about later words than we hold: ask for them."""
     STALE = "stale"
     """We know better, or cannot use it."""
     OUTDATED = "outdated"
     """Somebody takes for alive the very incarnation that we hold for failed: one of us was cut off."""
     REFUSE = "refuse"
-    """Malformed, or the table is full."""
+    """Malformed, expelled, or the table is full."""
 
 
 class Membership:
@@ -84,6 +86,7 @@ class Membership:
     def __init__(self, settings: SwimSettings) -> None:
         self._settings = settings
         self._members: dict[GatewayName, Member] = {}
+        self._expelled: dict[GatewayName, None] = {}
         self._by_state: dict[MemberState, dict[GatewayName, Member]] = {state: {} for state in MemberState}
         self.digest = TableDigest()
         """Of all members, and of ourselves as soon as that is put in."""
@@ -114,48 +117,43 @@ class Membership:
 
     def rule(self, update: Update) -> Ruling:
         """Decide about a claim that is not about ourselves. Changes nothing."""
-        if update.address and not update.complete:
+        if update.member in self._expelled or (update.address and not update.complete):
             return Ruling.REFUSE
-        if update.state is MemberState.ALIVE and not update.complete:
-            return Ruling.REFUSE
-        if update.state is MemberState.SUSPECT and not update.witness:
+        if update.accuses != bool(update.evidence) or not (update.accuses or update.complete):
             return Ruling.REFUSE
         member = self._members.get(update.member)
         if member is None:
             return self._rule_stranger(update)
-        if claim_key(update) <= member.key:
-            return self._rule_known(member, update)
-        if update.boot != member.boot and not update.complete:
-            return Ruling.STALE
-        if update.state is MemberState.FAILED and member.state.live:
-            convinced = (
-                member.state is MemberState.SUSPECT
-                and member.boot == update.boot
-                and not member.heard_since_suspicion
-            )
-            return Ruling.ACCEPT if convinced else Ruling.DOUBT
-        return Ruling.ACCEPT
+        if update.accuses:
+            return self._rule_accusation(member, update)
+        if claim_key(update) > member.key:
+            return Ruling.ADOPT
+        same = member.words == (update.incarnation, update.boot)
+        if same and member.state is MemberState.FAILED and update.state is MemberState.ALIVE:
+            return Ruling.OUTDATED
+        return Ruling.STALE
 
     def _rule_stranger(self, update: Update) -> Ruling:
         if not update.complete or update.age_s * SECOND_NS >= self._settings.forget_ns:
             return Ruling.STALE
         if len(self) < self._settings.members_max or (update.state.live and self._oldest_dead() is not None):
-            return Ruling.ACCEPT
+            return Ruling.BURY if update.state is MemberState.FAILED else Ruling.ADOPT
         return Ruling.REFUSE
 
-    def _rule_known(self, member: Member, update: Update) -> Ruling:
-        if member.key == claim_key(update) and update.state is MemberState.SUSPECT:
-            return Ruling.CONFIRM
-        if (
-            member.state is MemberState.FAILED
-            and update.state is MemberState.ALIVE
-            and (member.boot, member.incarnation) == (update.boot, update.incarnation)
-        ):
-            return Ruling.OUTDATED
-        return Ruling.STALE
+    def _rule_accusation(self, member: Member, update: Update) -> Ruling:
+        words = (update.incarnation, update.boot)
+        if words < member.words:
+            return Ruling.STALE
+        if words == member.words:
+            return Ruling.WEIGH if member.state.live else Ruling.STALE
+        if not update.complete:
+            return Ruling.MISSING
+        if update.state is MemberState.FAILED and not member.state.live:
+            return Ruling.BURY
+        return Ruling.ADOPT
 
     def accept(self, update: Update, *, now_ns: int) -> list[Event]:
-        """Adopt a claim that was ruled ACCEPT, or a doubted verdict that proved true."""
+        """Adopt a claim that is proven: words of the member, the first suspicion of them, or a verdict."""
         member = self._members.get(update.member)
         if member is None:
             return self._admit(update, now_ns)
@@ -172,12 +170,30 @@ class Membership:
             events.append(MetadataChanged(name=member.name, boot=member.boot, metadata=member.metadata))
         return events
 
-    def confirm(self, update: Update) -> list[Event] | None:
-        """Count the witness of a claim that was ruled CONFIRM; None if that changes nothing."""
-        member = self._members[update.member]
-        if member.suspicion is None or not member.suspicion.confirm(update.witness):
-            return None
+    def confirm(self, name: GatewayName, testimony: Testimony) -> list[Event]:
+        """Count another witness of a suspicion; nothing is told if it is not wanted."""
+        member = self._members[name]
+        if member.suspicion is None or not member.suspicion.confirm(testimony):
+            return []
         return [_event(Change.SUSPECTED, member)]
+
+    def expel(self, name: GatewayName) -> list[Event]:
+        """Remove a member for good: nothing about it is believed any more."""
+        self._expelled[name] = None
+        if len(self._expelled) > self._settings.members_max:
+            del self._expelled[next(iter(self._expelled))]
+        member = self._members.get(name)
+        if member is None:
+            return []
+        events = [_event(Change.FAILED, member)] if member.state.live else []
+        self._remove(name)
+        for suspect in self.in_state(_SUSPECT):
+            if suspect.suspicion is not None:
+                suspect.suspicion.disregard(name)
+        return events
+
+    def expelled(self, name: GatewayName) -> bool:
+        return name in self._expelled
 
     def forget(self, *, now_ns: int) -> tuple[GatewayName, ...]:
         """Drop members that failed or left long ago."""
@@ -215,19 +231,24 @@ class Membership:
         member.boot = update.boot
         member.incarnation = update.incarnation
         member.state = update.state
-        member.witness = update.witness
         if update.complete:
             member.endpoint = endpoint_of(update)
             member.metadata = update.metadata
+            member.succeeds = update.succeeds
+            member.identity = update.identity
+            member.signature = update.signature
         if member.spoken_boot == member.boot:
             member.spoken_boot = None
         # Whatever was rumoured is answered: by a higher incarnation, or by having come true.
         if member.rumour is not None and claim_key(member.rumour) <= member.key:
             member.rumour = None
         if member.state is MemberState.SUSPECT:
-            member.suspicion = Suspicion(witness=update.witness, now_ns=now_ns, settings=self._settings)
+            member.suspicion = Suspicion(testimony=update.evidence[0], now_ns=now_ns, settings=self._settings)
+            for testimony in update.evidence[1:]:
+                member.suspicion.confirm(testimony)
         else:
             member.suspicion = None
+        member.evidence = update.evidence if member.state is MemberState.FAILED else ()
         for state, members in self._by_state.items():
             if state is member.state:
                 members[member.name] = member

@@ -1,5 +1,8 @@
 """What members say to each other. Sealing and authentication happen below: the sender is known and true.
 
+Who sends is one thing, whose word it is another: what a member says of itself, and what it testifies about
+others, carries its own signature through everybody's hands (`statements`).
+
 Every packet names the boot of its sender, so that a restart shows in the first packet after it.
 """
 
@@ -12,8 +15,11 @@ from msgspec import Meta, Struct
 
 from gossipsa.identifiers import BOOT_ID_BYTES, BootId, GatewayName
 from gossipsa.swim.coordinates import COORDINATE_BYTES
+from gossipsa.swim.credentials import IDENTITY_BYTES_MAX, SIGNATURE_BYTES
 
-METADATA_BYTES_MAX = 512
+METADATA_BYTES_MAX = 288
+EVIDENCE_MAX = 3
+"""Testimonies in one update."""
 MESSAGES_MAX = 256
 """Messages in one packet."""
 STATE_PARTS_MAX = 64
@@ -33,6 +39,7 @@ Name = Annotated[GatewayName, Meta(min_length=1, max_length=64)]
 Boot = Annotated[BootId, Meta(min_length=BOOT_ID_BYTES, max_length=BOOT_ID_BYTES)]
 Sequence32 = Annotated[int, Meta(ge=0, lt=1 << 32)]
 Incarnation = Annotated[int, Meta(ge=0, le=INCARNATION_MAX)]
+Signature = Annotated[bytes, Meta(min_length=SIGNATURE_BYTES, max_length=SIGNATURE_BYTES)]
 
 
 class MemberState(IntEnum):
@@ -49,6 +56,14 @@ class MemberState(IntEnum):
         return self <= MemberState.SUSPECT
 
 
+class Testimony(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+    """The witness found the member silent in this boot and incarnation, first hand."""
+
+    witness: Name
+    signature: Signature
+    """The witness's own, over `statements.suspicion`."""
+
+
 class Update(
     Struct,
     frozen=True,
@@ -58,8 +73,10 @@ class Update(
 ):
     """A claim about one member.
 
-    `ALIVE` updates and those of a full state are complete: they carry endpoint and metadata. Suspicions and
-    verdicts that travel as gossip leave them empty.
+    Complete updates carry the member's own words, from `boot` to `succeeds`, its identity and its signature:
+    those of state ALIVE and LEFT, which nobody else can say, and those of a full state. Suspicions and
+    verdicts that travel as gossip are not complete: they name the words that they are about, by boot and
+    incarnation, and carry the testimonies that convinced their author.
     """
 
     member: Name
@@ -67,18 +84,28 @@ class Update(
     incarnation: Incarnation
     """Raised by the member itself only: with each refutation and each change of what it says of itself."""
     state: MemberState
-    witness: Annotated[GatewayName, Meta(max_length=64)] = GatewayName("")
-    """Who suspects or failed the member, first hand; empty otherwise."""
+    evidence: Annotated[tuple[Testimony, ...], Meta(max_length=EVIDENCE_MAX)] = ()
+    """Who suspects the member; exactly the suspicions and verdicts have any."""
     age_s: Annotated[int, Meta(ge=0, lt=1 << 32)] = 0
     """Seconds since the member failed or left, so that everybody forgets it at the same time."""
     address: Annotated[bytes, Meta(max_length=16)] = b""
     """4 or 16 bytes; empty if the update is not complete."""
     port: Annotated[int, Meta(ge=0, lt=1 << 16)] = 0
     metadata: Annotated[bytes, Meta(max_length=METADATA_BYTES_MAX)] = b""
+    succeeds: Annotated[bytes, Meta(max_length=BOOT_ID_BYTES)] = b""
+    """The boot that this one replaced and knew of; empty if it knew of none."""
+    identity: Annotated[bytes, Meta(max_length=IDENTITY_BYTES_MAX)] = b""
+    signature: Annotated[bytes, Meta(max_length=SIGNATURE_BYTES)] = b""
+    """The member's own, over `statements.own_words`."""
 
     @property
     def complete(self) -> bool:
-        return len(self.address) in (4, 16)
+        return len(self.address) in (4, 16) and len(self.signature) == SIGNATURE_BYTES
+
+    @property
+    def accuses(self) -> bool:
+        """True for what others say of a member, False for what it says itself."""
+        return self.state in (MemberState.SUSPECT, MemberState.FAILED)
 
 
 class Ping(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=1):
@@ -194,6 +221,24 @@ class Fetch(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw
     tags: Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(max_length=UPDATES_MAX)]
 
 
+class Yielding(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=21):
+    """Two hosts share the sender's name: the boot that sends this gives it up."""
+
+    successor: Boot
+    """The boot that keeps the name; it is to be told."""
+    signature: Signature
+    """By the key of the name, over `statements.yielding`."""
+
+
+class Yielded(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=22):
+    """Tells the receiver that another host had its name and gave it up."""
+
+    boot: Boot
+    """The one that gave it up."""
+    signature: Signature
+    """That of its Yielding."""
+
+
 Message = (
     Ping
     | Ack
@@ -208,6 +253,8 @@ Message = (
     | Fetch
     | StreamPing
     | StreamAck
+    | Yielding
+    | Yielded
 )
 
 

@@ -118,10 +118,39 @@ class CoordinateRefused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimsForged:
+    """Claims were dropped that are not signed by whom they name. The sender made them, or believed a liar."""
+
+    sender: GatewayName
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberFlapping:
+    """The member keeps failing and returning, or being suspected: suspicions of it are slower from now on."""
+
+    name: GatewayName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberSteady:
+    """The member was flapping, and has been calm for long enough."""
+
+    name: GatewayName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NameClash:
-    """Somebody else speaks under our own name: two hosts share an identity."""
+    """Somebody else speaks under our own name: two hosts share an identity. Told once for each boot."""
 
     boot: BootId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameLost:
+    """The other host under our name is the newer one: we have left the protocol, and stay silent."""
+
+    successor: BootId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +172,11 @@ Event = (
     | MemberWhole
     | UpdatesRefused
     | CoordinateRefused
+    | ClaimsForged
+    | MemberFlapping
+    | MemberSteady
     | NameClash
+    | NameLost
     | Stalled
 )
 Output = Send | Event

@@ -85,6 +85,8 @@ class Prober:
         self._lapsed: list[tuple[GatewayName, Transport]] = []
         self._streams_tried: dict[GatewayName, int] = {}
         """The sequence of the last unanswered ping over each stream."""
+        self._vouchers: dict[GatewayName, GatewayName] = {}
+        """By target: the relay whose word alone ended the last probe of it."""
         self._sequence = 0
 
     def __contains__(self, target: GatewayName) -> bool:
@@ -194,6 +196,7 @@ class Prober:
         ):
             return None, []
         self._forget(sequence)
+        self._vouchers.pop(sender, None)
         probe = self._probes.pop(sender, None)
         posts: list[Post] = []
         if probe is not None:
@@ -204,12 +207,24 @@ class Prober:
         return Answer(rtt_ns=max(0, now_ns - asked.sent_ns), transport=transport, probe=probe), posts
 
     def relayed(self, relay: GatewayName, sequence: int) -> GatewayName | None:
-        """A relay reports that its target answered; returns the target, None if we did not ask for it."""
+        """A relay reports that its target answered; returns the target, None if that counts for nothing.
+
+        It counts for nothing if we did not ask, and if the last probe of a silent target ended by this
+        relay's word too while others could be asked: one liar saves a dead member once.
+        """
         asked = self._outstanding.get(sequence)
         if asked is None or asked.asked != relay or asked.target == relay:
             return None
         del self._outstanding[sequence]
-        self._probes.pop(asked.target, None)
+        probe = self._probes.get(asked.target)
+        if probe is None:
+            return asked.target
+        if len(probe.relays) > 1 and self._vouchers.get(asked.target) == relay:
+            return None
+        self._vouchers[asked.target] = relay
+        if len(self._vouchers) > self._settings.members_max:
+            del self._vouchers[next(iter(self._vouchers))]
+        del self._probes[asked.target]
         return asked.target
 
     def nacked(self, relay: GatewayName, sequence: int) -> None:

@@ -65,8 +65,8 @@ class SwimSettings:
     """Members told with each of them."""
     retransmissions: int = 2
     """An update is sent this many times log2 of the number of members, rounded up, by each member."""
-    encoded_bytes_max: int = 1_100
-    """Largest packet that goes as a datagram, before sealing."""
+    encoded_bytes_max: int = 1_330
+    """Largest packet that goes as a datagram, before sealing: sealed, it fits 1,400 bytes."""
 
     state_datagrams_max: int = 8
     """A full state that needs more datagrams than this goes over a stream."""
@@ -86,6 +86,15 @@ class SwimSettings:
     """Failed members called at once when a returned member reports them alive."""
     forget_ns: int = 24 * HOUR_NS
     """How long failed and departed members are remembered."""
+
+    flap_half_life_ns: int = 60 * SECOND_NS
+    """Time in which half of a member's penalty for flapping decays (RFC 2439)."""
+    flap_suppress_penalty: int = 2_500
+    """Penalty from which on a member is damped: 1,000 for each return from death, 500 for each refutation."""
+    flap_reuse_penalty: int = 750
+    """Penalty below which it no longer is."""
+    flap_suppress_max_ns: int = 300 * SECOND_NS
+    """Longest time that a member stays damped after its last flap. At most 64 half-lives."""
 
     stall_ns: int = 60 * MILLISECOND_NS
     """Lateness of our own timer beyond which we were stalled, and blame nobody for the silence."""
@@ -132,6 +141,9 @@ POSITIVE = (
     "join_retry_ns",
     "reunion_interval_ns",
     "forget_ns",
+    "flap_half_life_ns",
+    "flap_suppress_max_ns",
+    "flap_reuse_penalty",
     "stall_ns",
     "gossip_fanout",
     "retransmissions",
@@ -226,8 +238,24 @@ RELATIONS: tuple[Relation, ...] = (
         f"state_datagrams_max must not exceed {STATE_PARTS_MAX}",
     ),
     (
-        lambda it: it.encoded_bytes_max >= 1_000,
-        "encoded_bytes_max must leave room for a member with the longest name and metadata: 1000 at least",
+        lambda it: it.encoded_bytes_max >= 1_325,
+        "encoded_bytes_max must leave room for a member with the longest name, identity and metadata: "
+        "1325 at least",
+    ),
+    (
+        lambda it: it.flap_suppress_max_ns <= 64 * it.flap_half_life_ns,
+        "flap_suppress_max_ns must not exceed 64 times flap_half_life_ns",
+    ),
+    (
+        lambda it: it.flap_reuse_penalty < it.flap_suppress_penalty,
+        "flap_reuse_penalty must be below flap_suppress_penalty",
+    ),
+    (
+        lambda it: (
+            it.flap_suppress_penalty
+            < it.flap_reuse_penalty * 2.0 ** (it.flap_suppress_max_ns / it.flap_half_life_ns)
+        ),
+        "flap_suppress_max_ns must be so many flap_half_life_ns that flap_suppress_penalty decays in it",
     ),
     (
         lambda it: it.exchange_soon_ns <= it.exchange_interval_ns,

@@ -14,6 +14,11 @@ What news missed is found by comparing fingerprints (`digest`), soon after each 
 How a partition heals: failed members are called one at a time for as long as they are remembered (`reunion`),
 and several at once as soon as one of them returns.
 A verdict about a member that we do not suspect is doubted: the member is probed and told, and it refutes.
+
+What a member that lies can do: what others say of themselves counts under their own signature only, and what
+is testified about them under that of the witness (`verifier`). A verdict needs two witnesses (`evidence`)
+and leaves the suspect its time to refute. So a liar can make somebody suspected, who refutes, and a verdict
+later by a bounded time; as the other one of two survivors, it can withhold the second testimony.
 """
 
 from __future__ import annotations
@@ -21,16 +26,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.swim import statements
 from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
-from gossipsa.swim.digest import TableDigest
+from gossipsa.swim.credentials import Credentials
+from gossipsa.swim.digest import TableDigest, tag_of
 from gossipsa.swim.dissemination import PiggybackQueue
+from gossipsa.swim.evidence import WITNESSES_MIN, Evidence, words_of
 from gossipsa.swim.exchange import ExchangeBeat
+from gossipsa.swim.flap_damping import REFUTATION_PENALTY, RETURN_PENALTY, FlapDamping
 from gossipsa.swim.health import LocalHealth
-from gossipsa.swim.member import Member, MemberView, claim_key
+from gossipsa.swim.member import Member, MemberView
 from gossipsa.swim.membership import Membership, Ruling
 from gossipsa.swim.messages import (
+    EVIDENCE_MAX,
     SILENT_MS_MAX,
     Ack,
     DigestReply,
@@ -48,15 +58,25 @@ from gossipsa.swim.messages import (
     StreamAck,
     StreamPing,
     SwimPacket,
+    Testimony,
     Update,
+    Yielded,
+    Yielding,
 )
+from gossipsa.swim.name_rivals import Answer, NameRivals
 from gossipsa.swim.outbox import Outbox
 from gossipsa.swim.outputs import (
+    ClaimsForged,
     CoordinateRefused,
     Event,
+    MemberFlapping,
     MemberHalfDead,
+    MemberJoined,
+    MemberRefuted,
+    MemberSteady,
     MemberWhole,
     NameClash,
+    NameLost,
     Outputs,
     Stalled,
     UpdatesRefused,
@@ -68,6 +88,8 @@ from gossipsa.swim.reunion import ReunionBeat, SeedCalls
 from gossipsa.swim.ring import RandomSource
 from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
+from gossipsa.swim.suspicion import Suspicion
+from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
 
 EXCHANGES_PER_SECOND = 4
@@ -84,6 +106,10 @@ GOSSIPED_MAX = 32
 """Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
 RETURN_CALLS = 4
 """Failed members called when another one returns: they were cut off together perhaps."""
+FETCHES_PER_SECOND = 64
+"""Members' words asked for because they are accused in later ones than we know."""
+YIELDING_TOLD_MAX = 8
+"""Members told that we yield our name; each tells the host that keeps it."""
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
 WAYS_CHECKED_PER_ROUND = 4
@@ -116,6 +142,7 @@ class Swim:
         endpoint: Endpoint,
         metadata: bytes,
         random: RandomSource,
+        credentials: Credentials,
         site_of: Callable[[GatewayName], str] = one_site,
     ) -> None:
         """Build a member that knows nobody.
@@ -130,8 +157,24 @@ class Swim:
         self._name = name
         self._boot = boot
         self._random = random
-        self._own = OwnClaim(name=name, boot=boot, endpoint=endpoint, metadata=metadata)
+        self._own = OwnClaim(
+            name=name,
+            boot=boot,
+            endpoint=endpoint,
+            metadata=metadata,
+            credentials=credentials,
+            accusers_max=settings.members_max,
+        )
+        self._credentials = credentials
+        self._rivals = NameRivals(boot)
         self._table = Membership(settings)
+        self._verifier = Verifier(credentials, members_max=settings.members_max)
+        self._evidence = Evidence(
+            name=name, credentials=credentials, verifier=self._verifier, table=self._table
+        )
+        self._flaps = FlapDamping(settings)
+        self._false_alarms = FlapDamping(settings)
+        """By witness: suspicions that nobody shared, and that were refuted."""
         self._prober = Prober(settings)
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
@@ -156,6 +199,7 @@ class Swim:
         self._exchange = ExchangeBeat(settings, random)
         self._exchanges = Allowance(per_second=EXCHANGES_PER_SECOND, burst=EXCHANGES_BURST)
         self._states = Allowance(per_second=STATES_PER_SECOND, burst=STATES_BURST)
+        self._fetches = Allowance(per_second=FETCHES_PER_SECOND, burst=FETCHES_PER_SECOND)
         self._doubts = Allowance(per_second=DOUBTS_PER_SECOND, burst=DOUBTS_PER_SECOND)
         self._callbacks = Allowance(per_second=settings.reunion_burst, burst=settings.reunion_burst)
         self._events: list[Event] = []
@@ -192,6 +236,11 @@ class Swim:
         return self._own.incarnation
 
     @property
+    def name_lost(self) -> bool:
+        """True once a newer host has taken our name over: we stay silent."""
+        return self._rivals.successor is not None
+
+    @property
     def health_score(self) -> int:
         """0 if we are well; up to `health_max` if we were stalled or seem cut off."""
         return self._health.score
@@ -206,7 +255,9 @@ class Swim:
         return None if member is None else self._view(member)
 
     def _view(self, member: Member) -> MemberView:
-        return member.view(closed=self._reachability.closed(member.name))
+        return member.view(
+            flapping=self._flaps.suppressed(member.name), closed=self._reachability.closed(member.name)
+        )
 
     def coordinate(self, name: GatewayName) -> Coordinate | None:
         """Where a member, or we, are in the space of round-trip times; None if it never said so."""
@@ -238,10 +289,15 @@ class Swim:
 
     def handle(self, sender: GatewayName, packet: SwimPacket, *, now_ns: int) -> Outputs:
         """Take in a packet of an authenticated sender."""
+        if self._rivals.successor is not None:
+            return ()
         self._begin(now_ns)
         if sender == self._name:
             if packet.boot != self._boot:
-                self._events.append(NameClash(boot=packet.boot))
+                self._tell_clash(packet.boot)
+                self._take_in(packet.updates, sender, quiet=False)
+            return self._end()
+        if self._table.expelled(sender):
             return self._end()
         # The state that a newcomer asked for is known to the others already.
         quiet = len(packet.updates) > GOSSIPED_MAX or (
@@ -255,6 +311,8 @@ class Swim:
 
     def handle_tick(self, *, now_ns: int) -> Outputs:
         """Do what is due at `now_ns`. Calling early or often does no harm."""
+        if self._rivals.successor is not None:
+            return ()
         self._begin(now_ns)
         if not self._own.left:
             self._step_probes()
@@ -268,6 +326,8 @@ class Swim:
 
     def next_deadline_ns(self) -> int:
         """When `handle_tick` wants to be called, at the latest; may lie in the past."""
+        if self._rivals.successor is not None:
+            return self._now_ns + HOUR_NS
         if self._scheduled_ns is None:
             return self._now_ns
         if self._deadline_ns is None:
@@ -283,10 +343,9 @@ class Swim:
         if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
             deadlines.append(self._verdicts_ns)
         else:
-            others = self._table.count(MemberState.ALIVE) + 1
             for suspect in self._table.in_state(MemberState.SUSPECT):
                 if suspect.suspicion is not None:
-                    deadlines.append(suspect.suspicion.deadline_ns(others=others))
+                    deadlines.append(self._verdict_ns(suspect, suspect.suspicion))
         for name in self._watch:
             member = self._table.get(name)
             if member is not None and member.state.live and name not in self._prober:
@@ -324,12 +383,35 @@ class Swim:
         """Say something else of ourselves; it spreads from the next tick on, which is due at once.
 
         Raises:
-            ConfigurationError: longer than 512 bytes. Nothing changed.
+            ConfigurationError: longer than METADATA_BYTES_MAX. Nothing changed.
         """
         if self._own.describe(metadata):
             self._now_ns = max(now_ns, self._now_ns)
             self._deadline_ns = None
             self._news.push(self._own.update())
+
+    def reintroduce(self, *, now_ns: int) -> None:
+        """Our credentials have a new identity: it spreads from the next tick on, which is due at once."""
+        self._own.reintroduce()
+        self._now_ns = max(now_ns, self._now_ns)
+        self._deadline_ns = None
+        self._news.push(self._own.update())
+
+    def expel(self, name: GatewayName, *, now_ns: int) -> Outputs:
+        """Take a gateway for failed, for good: what it says and what is said of it counts no more.
+
+        As many expelled ones are remembered as there may be members; beyond that it is up to the credentials
+        to admit none of them.
+        """
+        self._begin(now_ns)
+        if name != self._name:
+            self._events += self._table.expel(name)
+            self._prober.cancel(name)
+            self._rings.discard(name)
+            self._news.drop(name)
+            self._flaps.forget(name)
+            self._false_alarms.forget(name)
+        return self._end()
 
     def leave(self, *, now_ns: int) -> Outputs:
         """Say goodbye, directly to as many as possible; ticks go on spreading it, and do nothing else."""
@@ -346,6 +428,7 @@ class Swim:
     def _begin(self, now_ns: int) -> None:
         self._now_ns = max(now_ns, self._now_ns)
         self._deadline_ns = None
+        self._rivals.begin(self._now_ns)
         if self._scheduled_ns is None:
             # Members started together spread over the intervals.
             self._scheduled_ns = self._gossip_ns = self._now_ns
@@ -372,6 +455,8 @@ class Swim:
             self._gossip_ns = self._now_ns + self._settings.gossip_interval_ns
         # What was due in the past became due only now: no reason to think that we were late.
         self._scheduled_ns = max(self._now_ns, self.next_deadline_ns())
+        for sender, count in self._verifier.take_forgeries().items():
+            self._events.append(ClaimsForged(sender=sender, count=count))
         events, self._events = self._events, []
         return (*events, *sends)
 
@@ -390,52 +475,172 @@ class Swim:
     def _take_in(self, updates: Sequence[Update], sender: GatewayName, *, quiet: bool) -> None:
         allowed = self._senders.take(sender, len(updates), self._now_ns) if updates else 0
         refused = len(updates) - allowed
-        for update in updates[:allowed]:
+        # Who bears witness may be known from the same packet.
+        for update in sorted(updates[:allowed], key=lambda update: bool(update.evidence)):
             if update.member == self._name:
                 self._answer_claim(update, sender)
-                continue
-            if self._discredited(update, sender):
-                continue
-            ruling = self._table.rule(update)
-            if ruling is Ruling.ACCEPT:
-                self._accept(update, sender, quiet=quiet)
-            elif ruling is Ruling.CONFIRM:
-                self._confirm(update)
-            elif ruling is Ruling.DOUBT:
-                self._doubt(update)
-            elif ruling is Ruling.OUTDATED:
-                self._call_back(update.member)
-            elif ruling is Ruling.REFUSE:
+            elif not self._take_in_claim(update, sender, quiet=quiet):
                 refused += 1
         if refused:
             self._events.append(UpdatesRefused(sender=sender, count=refused))
 
-    def _discredited(self, update: Update, sender: GatewayName) -> bool:
-        """A member that failed is no witness: it may hear nobody, and believe that everybody is silent."""
-        if update.state is MemberState.SUSPECT:
-            return self._failed(sender) or self._failed(update.witness)
-        return update.state is MemberState.FAILED and self._failed(sender)
+    def _take_in_claim(self, update: Update, sender: GatewayName, *, quiet: bool) -> bool:
+        if update.accuses and self._failed(sender):
+            # It may hear nobody, and believe that everybody is silent.
+            return True
+        match self._table.rule(update):
+            case Ruling.ADOPT:
+                return self._adopt(update, sender, quiet=quiet)
+            case Ruling.WEIGH:
+                self._weigh(update, sender, quiet=quiet)
+            case Ruling.BURY:
+                known = self._identity_of(update.member)
+                if not self._verifier.speaks(words_of(update), sender, identity=known, now_ns=self._now_ns):
+                    return False
+                if self._evidence.buries(update, sender, now_ns=self._now_ns):
+                    self._accept(update, sender, quiet=quiet)
+            case Ruling.MISSING:
+                if self._fetches.take(1, self._now_ns):
+                    self._outbox.send_apart(sender, Fetch(tags=(tag_of(update.member),)))
+            case Ruling.OUTDATED:
+                self._call_back(update.member)
+            case Ruling.REFUSE:
+                return False
+            case Ruling.STALE:
+                pass
+        return True
 
     def _failed(self, name: GatewayName) -> bool:
         member = self._table.get(name)
         return member is not None and member.state is MemberState.FAILED
 
+    def _identity_of(self, name: GatewayName) -> bytes:
+        member = self._table.get(name)
+        return b"" if member is None else member.identity
+
+    def _adopt(self, update: Update, sender: GatewayName, *, quiet: bool) -> bool:
+        words = words_of(update)
+        known = self._identity_of(update.member)
+        if not self._verifier.speaks(words, sender, identity=known, now_ns=self._now_ns):
+            return False
+        self._accept(words, sender, quiet=quiet)
+        if update.accuses:
+            self._weigh(update, sender, quiet=quiet)
+        return True
+
+    def _weigh(self, accusation: Update, sender: GatewayName, *, quiet: bool) -> None:
+        """Somebody suspects or failed a member that we take for alive."""
+        member = self._table.get(accusation.member)
+        assert member is not None, "ruled WEIGH"
+        verdict = accusation.state is MemberState.FAILED
+        if verdict and (member.suspicion is None or member.heard_since_suspicion):
+            self._doubt(member, accusation, sender)
+            return
+        suspicion = member.suspicion
+        counted = () if suspicion is None else suspicion.witnesses
+        if suspicion is None or any(suspicion.wants(said.witness) for said in accusation.evidence):
+            proven = self._evidence.proven(accusation, sender, counted=counted, now_ns=self._now_ns)
+            if suspicion is not None:
+                for testimony in proven:
+                    self._confirm(member, testimony)
+            elif len(proven) >= WITNESSES_MIN or any(
+                not self._false_alarms.suppressed(said.witness) for said in proven
+            ):
+                self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
+        if verdict and suspicion is not None and self._evidence.convicts(member, alone=False):
+            suspicion.verdict_heard = True
+
+    def _doubt(self, member: Member, verdict: Update, sender: GatewayName) -> None:
+        if not self._doubts.take(1, self._now_ns):
+            return
+        if member.rumour is None or verdict.incarnation > member.rumour.incarnation:
+            proven = self._evidence.proven(verdict, sender, now_ns=self._now_ns)
+            if not proven:
+                return
+            member.rumour = member.accused(MemberState.FAILED, proven)
+        # The rumour goes with this packet, whether or not a probe is under way.
+        self._outbox.open(member.name)
+        self._probe(member, accuse=False)
+
+    # Claims about ourselves.
+
     def _answer_claim(self, claim: Update, sender: GatewayName) -> None:
-        if self._own.answer(claim, now_ns=self._now_ns):
+        ours = self._own.update()
+        if self._rivals.successor is not None:
+            return
+        if claim.boot != self._boot and claim.complete and claim.incarnation >= ours.incarnation:
+            self._answer_rival(claim, sender)
+        elif claim.boot != self._boot or (claim.accuses and claim.incarnation < ours.incarnation):
+            # Out of date already: the sender missed our answer.
+            self._outbox.tell(sender, ours)
+        elif claim.accuses and claim.incarnation == ours.incarnation:
+            self._answer_accusation(claim, sender)
+
+    def _answer_accusation(self, accusation: Update, sender: GatewayName) -> None:
+        if not self._evidence.accuses_us(accusation, sender, now_ns=self._now_ns):
+            return
+        if self._own.refute(accusation, sender, now_ns=self._now_ns):
+            self._news.push(self._own.update())
+            self._worsen_health()
+        self._outbox.tell(sender, self._own.update())
+
+    def _answer_rival(self, claim: Update, sender: GatewayName) -> None:
+        """Another boot of our name: our last run, or somebody else."""
+        ours, words = self._own.update(), words_of(claim)
+        if (words.incarnation, words.boot) < (ours.incarnation, ours.boot):
+            self._outbox.tell(sender, ours)
+            return
+        statement = statements.own_words(words)
+        if self._own.left or not self._verifier.signed(
+            self._name, statement, words.signature, sender, now_ns=self._now_ns
+        ):
+            return
+        answer = self._rivals.answer(words, now_ns=self._now_ns)
+        if answer in (Answer.CLASH, Answer.YIELD):
+            self._tell_clash(words.boot)
+        if answer is Answer.YIELD:
+            self._yield_name(words.boot)
+        elif self._own.outbid(words, succeeding=answer is not Answer.OUTBID, now_ns=self._now_ns):
             self._news.push(self._own.update())
             self._outbox.tell(sender, self._own.update())
-            if claim.boot == self._boot and claim.state is not MemberState.ALIVE:
-                self._worsen_health()
-        elif claim.boot != self._boot or claim.state is not MemberState.ALIVE:
-            # Out of date already: the sender missed our answer.
-            self._outbox.tell(sender, self._own.update())
+
+    def _yield_name(self, successor: BootId) -> None:
+        self._events.append(NameLost(successor=successor))
+        self._news = PiggybackQueue(self._settings)
+        farewell = Yielding(
+            successor=successor,
+            signature=self._credentials.sign(statements.yielding(self._name, self._boot, successor)),
+        )
+        for name in self._rings.told(YIELDING_TOLD_MAX, self._table.live):
+            self._outbox.post(name, farewell)
+
+    def _tell_clash(self, boot: BootId) -> None:
+        if self._rivals.clashes(boot):
+            self._events.append(NameClash(boot=boot))
+
+    def _handle_yielding(self, sender: GatewayName, boot: BootId, farewell: Yielding) -> None:
+        member = self._table.get(sender)
+        if member is not None and member.boot == farewell.successor:
+            self._outbox.post(sender, Yielded(boot=boot, signature=farewell.signature))
+
+    def _handle_yielded(self, sender: GatewayName, yielded: Yielded) -> None:
+        statement = statements.yielding(self._name, yielded.boot, self._boot)
+        if self._rivals.is_told(yielded.boot):
+            return
+        if self._verifier.signed(self._name, statement, yielded.signature, sender, now_ns=self._now_ns):
+            self._tell_clash(yielded.boot)
+
+    # Beliefs about others.
 
     def _accept(self, update: Update, sender: GatewayName | None, *, quiet: bool = False) -> None:
         known = self._table.get(update.member)
         returned = known is not None and known.state is MemberState.FAILED
         if known is None or (known.boot, known.state.live) != (update.boot, update.state.live):
             self._exchange.hurry(now_ns=self._now_ns)
-        self._events += self._table.accept(update, now_ns=self._now_ns)
+        suspicion = None if known is None else known.suspicion
+        events = self._table.accept(update, now_ns=self._now_ns)
+        self._events += events
+        self._note_flaps(events, returned=returned, suspicion=suspicion)
         if not quiet:
             self._news.push(update)
         if not update.state.live:
@@ -445,6 +650,9 @@ class Swim:
             self._rings.discard(update.member)
             if self._reachability.is_open(update.member, Transport.DATAGRAM):
                 self._reachability.forget(update.member)
+            for suspect in self._table.in_state(MemberState.SUSPECT):
+                if suspect.suspicion is not None:
+                    suspect.suspicion.disregard(update.member)
             return
         self._rings.add(update.member, self._site_of(update.member))
         self._coordinates.want(update.member)
@@ -456,21 +664,35 @@ class Swim:
             if sender == update.member:
                 self._compare(update.member)
 
-    def _confirm(self, update: Update) -> None:
-        events = self._table.confirm(update)
-        if events is not None:
-            self._events += events
-            self._news.push(update)
+    def _note_flaps(self, events: Sequence[Event], *, returned: bool, suspicion: Suspicion | None) -> None:
+        for event in events:
+            if isinstance(event, MemberJoined) and returned:
+                penalty = RETURN_PENALTY
+            elif isinstance(event, MemberRefuted) and suspicion is not None:
+                [witness, *others] = suspicion.witnesses
+                if not others:
+                    # Whoever is alone with a suspicion says more about itself.
+                    self._false_alarms.penalise(witness, REFUTATION_PENALTY, now_ns=self._now_ns)
+                    continue
+                penalty = REFUTATION_PENALTY
+            else:
+                continue
+            if self._flaps.penalise(event.name, penalty, now_ns=self._now_ns):
+                self._events.append(MemberFlapping(name=event.name))
 
-    def _doubt(self, verdict: Update) -> None:
-        member = self._table.get(verdict.member)
-        if member is None or not self._doubts.take(1, self._now_ns):
+    def _release_steady(self) -> None:
+        self._false_alarms.release(now_ns=self._now_ns)
+        for name in self._flaps.release(now_ns=self._now_ns):
+            self._events.append(MemberSteady(name=name))
+
+    def _confirm(self, member: Member, testimony: Testimony) -> None:
+        events = self._table.confirm(member.name, testimony)
+        if not events:
             return
-        if member.rumour is None or claim_key(verdict) > claim_key(member.rumour):
-            member.rumour = verdict
-        # The rumour goes with this packet, whether or not a probe is under way.
-        self._outbox.open(member.name)
-        self._probe(member, accuse=False)
+        self._events += events
+        coalesce = self._flaps.suppressed(member.name)
+        evidence = member.testimonies if coalesce else (testimony,)
+        self._news.push(member.accused(MemberState.SUSPECT, evidence), coalesce=coalesce)
 
     def _form_opinion(self, name: GatewayName) -> None:
         """Somebody suspects this member: agree if we found it silent just now, else ask it ourselves."""
@@ -481,16 +703,18 @@ class Swim:
         if silent_for_ns < self._settings.suspicion_max_ns and member.heard_ns < member.silent_ns:
             self._witness(member)
             return
-        # Enough members to confirm, however large the mesh.
+        # Enough members to confirm, however large the mesh; a member that flaps is not worth them.
         chance = self._settings.second_opinions / max(1, self._table.live_count)
-        if name in self._watch or self._random.random() < chance:
+        asked = not self._flaps.suppressed(name) and self._random.random() < chance
+        if name in self._watch or asked:
             self._probe(member, accuse=False)
 
     def _witness(self, member: Member) -> Update:
         """Suspect a member first hand, or confirm the suspicion of others."""
-        suspicion = _claim(member, MemberState.SUSPECT, witness=self._name)
-        if member.state is MemberState.SUSPECT:
-            self._confirm(suspicion)
+        testimony = self._evidence.testify(member)
+        suspicion = member.accused(MemberState.SUSPECT, (testimony,))
+        if member.suspicion is not None:
+            self._confirm(member, testimony)
         else:
             self._accept(suspicion, None)
         return suspicion
@@ -505,20 +729,39 @@ class Swim:
             if member is not None:
                 self._probe(member, accuse=True)
 
+    def _alone(self) -> bool:
+        """True if nobody but us is left who is not suspected."""
+        return not self._table.count(MemberState.ALIVE)
+
+    def _verdict_ns(self, suspect: Member, suspicion: Suspicion) -> int:
+        """When the verdict falls, or when others are asked again because there can be none."""
+        deadline_ns = suspicion.deadline_ns(
+            others=self._table.count(MemberState.ALIVE) + 1, patient=self._flaps.suppressed(suspect.name)
+        )
+        if self._evidence.convicts(suspect, alone=self._alone()):
+            return deadline_ns
+        return max(deadline_ns, suspicion.ask_ns)
+
     def _pass_verdicts(self) -> None:
         if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
             if self._now_ns < self._verdicts_ns:
                 return
             self._verdicts_ns = self._now_ns + VERDICT_BEAT_NS
-        others = self._table.count(MemberState.ALIVE) + 1
         for suspect in self._table.in_state(MemberState.SUSPECT):
-            assert suspect.suspicion is not None, "in state SUSPECT"
-            if self._now_ns >= suspect.suspicion.deadline_ns(others=others):
-                self._accept(_claim(suspect, MemberState.FAILED, witness=self._name), None)
+            suspicion = suspect.suspicion
+            assert suspicion is not None, "in state SUSPECT"
+            if self._now_ns < self._verdict_ns(suspect, suspicion):
+                continue
+            evidence = self._evidence.convicts(suspect, alone=self._alone())
+            if evidence:
+                self._accept(suspect.accused(MemberState.FAILED, evidence), None)
+            else:
+                suspicion.ask_again(self._now_ns)
+                self._probe(suspect, accuse=True)
 
     def _accusation(self, name: GatewayName) -> Update | None:
         member = self._table.get(name)
-        return None if member is None else member.accusation()
+        return None if member is None else member.accusation(now_ns=self._now_ns)
 
     # Signs of life.
 
@@ -592,6 +835,10 @@ class Swim:
                 self._handle_digest_reply(sender, message)
             case Fetch():
                 self._handle_fetch(sender, message)
+            case Yielding():
+                self._handle_yielding(sender, boot, message)
+            case Yielded():
+                self._handle_yielded(sender, message)
 
     def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
         answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
@@ -663,6 +910,7 @@ class Swim:
             member is not None
             and member.suspicion is not None
             and (member.boot, member.incarnation) == (heard.boot, heard.incarnation)
+            and self._table.live(sender)
         ):
             member.suspicion.heard_by(sender)
 
@@ -734,13 +982,26 @@ class Swim:
             self._worsen_health()
         member.silent_ns = self._now_ns
         if member.rumour is not None:
-            # Others passed the verdict, and now we know it first hand.
-            self._accept(member.rumour, None)
+            self._believe(member, member.rumour)
         elif probe.accuse or member.state is MemberState.SUSPECT:
             suspicion = self._witness(member)
             # The relays have looked for themselves meanwhile: theirs are the first confirmations.
             for relay in probe.relays:
                 self._outbox.tell(relay, suspicion)
+
+    def _believe(self, member: Member, rumour: Update) -> None:
+        """Others passed the verdict, and now we know it first hand."""
+        ours = self._evidence.testify(member)
+        others = tuple(said for said in rumour.evidence if said.witness != self._name)
+        if len(others) >= WITNESSES_MIN:
+            self._accept(member.accused(MemberState.FAILED, (ours, *others)[:EVIDENCE_MAX]), None)
+            return
+        # With us it is two; but who was alone with it did not give the suspect its time.
+        for testimony in (ours, *others):
+            if member.suspicion is None:
+                self._accept(member.accused(MemberState.SUSPECT, (testimony,)), None)
+            else:
+                self._confirm(member, testimony)
 
     def _start_round(self) -> None:
         if self._now_ns < self._round_ns:
@@ -749,6 +1010,7 @@ class Swim:
         if not self._unhealthy:
             self._health.improve()
         self._unhealthy = False
+        self._release_steady()
         for name in self._rings.probed(lambda name: self._table.live(name) and name not in self._prober):
             member = self._table.get(name)
             if member is not None:
@@ -785,7 +1047,8 @@ class Swim:
 
     def _call_seeds(self) -> None:
         for seed in self._seeds.due(
-            known=lambda name: self._table.get(name) is not None, now_ns=self._now_ns
+            known=lambda name: self._table.get(name) is not None or self._table.expelled(name),
+            now_ns=self._now_ns,
         ):
             self._request_state(seed)
 
@@ -894,13 +1157,3 @@ class Swim:
     def _post(self, posts: Iterable[Post]) -> None:
         for to, message in posts:
             self._outbox.post(to, message)
-
-
-def _claim(member: Member, state: MemberState, *, witness: GatewayName) -> Update:
-    return Update(
-        member=member.name,
-        boot=member.boot,
-        incarnation=member.incarnation,
-        state=state,
-        witness=witness,
-    )

@@ -16,6 +16,7 @@ from gossipsa.swim.messages import StateReply, StateRequest, SwimPacket
 from gossipsa.swim.outputs import Event, MemberFailed, MemberJoined, MemberLeft, Outputs, Send
 from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
 from gossipsa.swim.swim import Swim, one_site
+from sim.mesh.credentials import MemberCredentials
 from sim.mesh.site_map import SiteMap
 
 NEWCOMER = GatewayName("newcomer")
@@ -129,10 +130,6 @@ class Network:
     def start(self, name: GatewayName, *, seeds: Sequence[GatewayName] | None = None) -> Swim:
         """Boot a member; it joins by all the others unless told otherwise, by some of very many."""
         host = self.hosts[name]
-        host.boots += 1
-        host.began_ns = self.now_ns
-        host.paused = False
-        host.waiting = []
         swim = self._boot(host)
         if seeds is None:
             most = self.settings.seeds_max
@@ -310,6 +307,7 @@ class Network:
             endpoint=Endpoint(FIRST_ADDRESS + index, 4600),
             metadata=b"",
             random=Random(f"{self.random.random()} {host.name} {host.boots}"),
+            credentials=MemberCredentials(host.name),
             site_of=one_site if self.site_map is None else self.site_map.site_of,
         )
         swim.watch(

@@ -8,15 +8,19 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from random import Random
 
+import msgspec
+
 from gossipsa import inputs
 from gossipsa.effects import Effect, Report, SendDatagram, SendFrame
 from gossipsa.gateway import Gateway
 from gossipsa.identifiers import BOOT_ID_BYTES, BootId, Endpoint, GatewayName, Holder
 from gossipsa.mesh_message import PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
 from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
-from gossipsa.swim.messages import MemberState, Message, StateReply, SwimPacket, Update
+from gossipsa.swim import statements
+from gossipsa.swim.messages import MemberState, Message, StateReply, SwimPacket, Testimony, Update
 from gossipsa.swim.settings import LAN
 from gossipsa.wire.codec import encode
+from gossipsa.wire.credentials import StaticCredentials
 from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
 from gossipsa.wire.keyring import Keyring, Peer
 from gossipsa.wire.sessions import Channel, SealError, Sessions
@@ -67,7 +71,7 @@ def update_about(
     name: str, *, boot: bytes = bytes(BOOT_ID_BYTES), incarnation: int = 1,
     state: MemberState = MemberState.ALIVE, witness: str = "",
 ) -> Update:  # fmt: skip
-    """A complete claim about a gateway, invented or not."""
+    """A complete claim about a gateway, invented or not, signed by whom it names."""
     metadata = GatewayMetadata(
         protocol_version=PROTOCOL_VERSION,
         site="",
@@ -76,16 +80,30 @@ def update_about(
         ike_addresses=(IPv4Address("192.0.2.1"),),
     )
     endpoint = endpoint_of(GatewayName(name))
-    return Update(
+    words = Update(
         member=GatewayName(name),
         boot=BootId(boot),
         incarnation=incarnation,
         state=state,
-        witness=GatewayName(witness),
+        evidence=(testimony,) if (testimony := _testimony(witness, name, boot, incarnation)) else (),
         address=endpoint.address.packed,
         port=endpoint.port,
         metadata=encode(metadata),
     )
+    credentials = credentials_of(name)
+    signature = credentials.sign(statements.own_words(words))
+    return msgspec.structs.replace(words, identity=credentials.identity, signature=signature)
+
+
+def credentials_of(name: str) -> StaticCredentials:
+    return StaticCredentials(keyring_of(GatewayName(name), (GatewayName(name),)))
+
+
+def _testimony(witness: str, name: str, boot: bytes, incarnation: int) -> Testimony | None:
+    if not witness:
+        return None
+    statement = statements.suspicion(GatewayName(name), BootId(boot), incarnation)
+    return Testimony(witness=GatewayName(witness), signature=credentials_of(witness).sign(statement))
 
 
 class Rig:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +42,7 @@ def test_damaged_packets_raise_only_the_decoders_error(packet: SwimPacket, data:
         SwimPacket(boot=BOOT, messages=(Ping(sequence=1),) * 257),
         SwimPacket(boot=BOOT, updates=(claim(member=GatewayName("")),)),
         SwimPacket(boot=BOOT, updates=(claim(member=GatewayName("x" * 65)),)),
-        SwimPacket(boot=BOOT, updates=(claim(metadata=bytes(513)),)),
+        SwimPacket(boot=BOOT, updates=(claim(metadata=bytes(289)),)),
         SwimPacket(boot=BOOT, updates=(claim(incarnation=-1),)),
         SwimPacket(boot=BOOT, updates=(claim(incarnation=(1 << 62) + 1),)),
     ],
@@ -52,9 +53,11 @@ def test_values_out_of_range_are_refused(packet: SwimPacket) -> None:
         DECODER.decode(encode(packet))
 
 
-def test_update_is_complete_with_an_address_only() -> None:
+def test_update_is_complete_with_an_address_and_a_signature_only() -> None:
     assert claim().complete
     assert not claim(MemberState.SUSPECT).complete
-    assert not Update(
-        member=GatewayName("x"), boot=BOOT, incarnation=0, state=MemberState.ALIVE, address=b"12345"
-    ).complete
+    unsigned = Update(
+        member=GatewayName("x"), boot=BOOT, incarnation=0, state=MemberState.ALIVE, address=b"1234"
+    )
+    assert not unsigned.complete
+    assert not msgspec.structs.replace(claim(), address=b"12345").complete

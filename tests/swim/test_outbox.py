@@ -121,7 +121,8 @@ def test_datagrams_stay_within_their_bound(posted: list[Message], times: int, to
     ]
     sent = [update for send in datagrams for update in send.packet.updates]
     assert sent == told[: len(sent)]
-    assert len(sent) >= min(1, len(told))
+    # Complete ones travel with one testimony at most.
+    assert len(sent) >= min(1, len(told)) or len(told[0].evidence) > 1
     assert [list(send.packet.messages) for send in sends if send.bulk] == [trials[:MESSAGES_MAX]] * bool(
         trials
     )
@@ -170,5 +171,5 @@ def test_state_that_fits_a_datagram_needs_no_stream() -> None:
     outbox = Outbox(BOOT, LAN)
     outbox.reply_state(THEM, 1, [claim(member=name) for name in OTHERS])
     assert [send.bulk for send in drain(outbox)] == [False]
-    outbox.reply_state(THEM, 1, [claim(metadata=bytes(512))] * 100)
+    outbox.reply_state(THEM, 1, [claim(metadata=bytes(288))] * 100)
     assert [send.bulk for send in drain(outbox)] == [True]

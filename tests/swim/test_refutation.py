@@ -2,60 +2,106 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from gossipsa.errors import ConfigurationError
+from gossipsa.swim import statements
 from gossipsa.swim.member import claim_key
-from gossipsa.swim.messages import INCARNATION_MAX, MemberState, Update
+from gossipsa.swim.messages import INCARNATION_MAX, MemberState
 from gossipsa.swim.refutation import REFUTATIONS_BURST, RESTART_STEP, OwnClaim
 from gossipsa.swim.settings import SECOND_NS
-from tests.swim.claims import BOOT, ENDPOINT, NEW_BOOT, US, claim, updates
+from sim.mesh.credentials import MemberCredentials
+from tests.swim.claims import BOOT, ENDPOINT, NEW_BOOT, OTHERS, THEM, US, claim, incarnations
 
 
 def own_claim() -> OwnClaim:
-    return OwnClaim(name=US, boot=BOOT, endpoint=ENDPOINT, metadata=b"")
+    return OwnClaim(
+        name=US,
+        boot=BOOT,
+        endpoint=ENDPOINT,
+        metadata=b"",
+        credentials=MemberCredentials(US),
+        accusers_max=4,
+    )
 
 
-@given(updates)
-def test_answer_outbids_whatever_was_claimed(update: Update) -> None:
+@given(incarnations, st.booleans())
+def test_other_boot_is_outbid_whatever_it_said(incarnation: int, succeeding: bool) -> None:
     own = own_claim()
-    own.answer(update, now_ns=0)
-    if update.incarnation <= INCARNATION_MAX - RESTART_STEP:
-        ours = claim_key(own.update())
-        assert ours > claim_key(update) or (update.state is MemberState.ALIVE and ours == claim_key(update))
+    rival = claim(member=US, boot=NEW_BOOT, incarnation=incarnation)
+    outbid = own.outbid(rival, succeeding=succeeding, now_ns=0)
+    assert outbid == (incarnation <= INCARNATION_MAX - RESTART_STEP)
+    if outbid:
+        assert claim_key(own.update()) > claim_key(rival)
+        assert own.update().succeeds == (NEW_BOOT if succeeding else b"")
     assert own.incarnation <= INCARNATION_MAX
 
 
-@pytest.mark.parametrize("state", [MemberState.SUSPECT, MemberState.FAILED, MemberState.LEFT])
+@pytest.mark.parametrize("state", [MemberState.SUSPECT, MemberState.FAILED])
 def test_refuted_suspicion_raises_incarnation(state: MemberState) -> None:
     own = own_claim()
-    assert own.answer(claim(state, member=US), now_ns=0)
+    assert own.refute(claim(state, member=US), THEM, now_ns=0)
     assert own.incarnation == 1
-    assert not own.answer(claim(state, member=US), now_ns=0)
+    assert not own.refute(claim(state, member=US), THEM, now_ns=0)
     assert own.incarnation == 1
 
 
-def test_new_boot_starts_above_all_that_the_old_one_may_have_said() -> None:
+def test_nobody_can_raise_our_incarnation_by_more_than_one() -> None:
     own = own_claim()
-    assert own.answer(claim(member=US, boot=NEW_BOOT, incarnation=7), now_ns=0)
-    assert own.incarnation == RESTART_STEP
-    assert not own.answer(claim(member=US, boot=NEW_BOOT, incarnation=RESTART_STEP - 1), now_ns=0)
+    for accusation in (
+        claim(MemberState.SUSPECT, member=US, incarnation=7),
+        claim(MemberState.SUSPECT, member=US, boot=NEW_BOOT),
+    ):
+        assert not own.refute(accusation, THEM, now_ns=0)
+    assert own.incarnation == 0
+
+
+def test_our_words_are_signed_whenever_they_change() -> None:
+    own = own_claim()
+    for change in (
+        lambda: own.describe(b"load 3"),
+        lambda: own.refute(claim(MemberState.SUSPECT, member=US, incarnation=1), THEM, now_ns=0),
+        own.reintroduce,
+        own.leave,
+    ):
+        change()
+        said = own.update()
+        assert said is own.update()
+        assert MemberCredentials(US).verify(US, statements.own_words(said), said.signature)
+    assert (said.incarnation, said.state) == (3, MemberState.LEFT)
 
 
 def test_who_left_refutes_nothing() -> None:
     own = own_claim()
     own.leave()
     assert own.update().state is MemberState.LEFT
-    assert not own.answer(claim(MemberState.FAILED, member=US, incarnation=5), now_ns=0)
+    assert not own.refute(claim(MemberState.FAILED, member=US), THEM, now_ns=0)
+    assert not own.outbid(claim(member=US, boot=NEW_BOOT, incarnation=5), succeeding=True, now_ns=0)
 
 
-def test_two_hosts_of_one_name_outbid_each_other_at_a_bounded_rate() -> None:
+def test_one_accuser_makes_us_answer_at_a_bounded_rate_and_uses_up_nobody_elses() -> None:
     own = own_claim()
-    answers = sum(
-        own.answer(claim(member=US, boot=NEW_BOOT, incarnation=own.incarnation + 1), now_ns=0)
-        for _ in range(1000)
+
+    def accused(by: str) -> bool:
+        accusation = claim(MemberState.SUSPECT, member=US, incarnation=own.incarnation)
+        return own.refute(accusation, THEM if by == "them" else OTHERS[0], now_ns=0)
+
+    assert sum(accused("them") for _ in range(1000)) == REFUTATIONS_BURST
+    assert accused("other")
+    assert own.refute(
+        claim(MemberState.SUSPECT, member=US, incarnation=own.incarnation), THEM, now_ns=SECOND_NS
     )
-    assert answers == REFUTATIONS_BURST
-    assert own.answer(claim(member=US, boot=NEW_BOOT, incarnation=own.incarnation + 1), now_ns=SECOND_NS)
+
+
+def test_other_boots_are_outbid_at_a_bounded_rate() -> None:
+    own = own_claim()
+    outbid = sum(
+        own.outbid(
+            claim(member=US, boot=NEW_BOOT, incarnation=own.incarnation + 1), succeeding=False, now_ns=0
+        )
+        for _ in range(100)
+    )
+    assert outbid == REFUTATIONS_BURST
 
 
 def test_metadata_change_raises_incarnation_once() -> None:
@@ -68,5 +114,5 @@ def test_metadata_change_raises_incarnation_once() -> None:
 def test_too_long_metadata_is_refused_and_changes_nothing() -> None:
     own = own_claim()
     with pytest.raises(ConfigurationError):
-        own.describe(bytes(513))
+        own.describe(bytes(289))
     assert (own.incarnation, own.metadata) == (0, b"")

@@ -34,7 +34,10 @@ IMPOSSIBLE: dict[str, dict[str, object]] = {
     "probes_max must exceed": {"probes_max": LAN.watched_max},
     "join_retry_ns must not exceed": {"join_retry_ns": LAN.reunion_interval_ns + 1},
     "state_datagrams_max must not exceed": {"state_datagrams_max": 65},
-    "encoded_bytes_max must leave room": {"encoded_bytes_max": 999},
+    "encoded_bytes_max must leave room": {"encoded_bytes_max": 1_324},
+    "flap_suppress_max_ns must not exceed": {"flap_suppress_max_ns": 65 * LAN.flap_half_life_ns},
+    "flap_reuse_penalty must be below": {"flap_reuse_penalty": LAN.flap_suppress_penalty},
+    "flap_suppress_max_ns must be so many": {"flap_suppress_max_ns": LAN.flap_half_life_ns},
     "exchange_soon_ns must not exceed": {"exchange_soon_ns": LAN.exchange_interval_ns + 1},
     "forget_ns must exceed exchange_interval_ns": {"forget_ns": LAN.exchange_interval_ns},
     "forget_ns must exceed reunion_interval_ns": {

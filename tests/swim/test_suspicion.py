@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from gossipsa.swim.settings import LAN, SECOND_NS
 from gossipsa.swim.suspicion import Suspicion
-from tests.swim.claims import OTHERS, US
+from tests.swim.claims import OTHERS, US, word_of
 
 MINIMUM_NS, MAXIMUM_NS = LAN.suspicion_min_ns, LAN.suspicion_max_ns
 
 
 def suspicion(confirmations: int = 0, hearers: int = 0) -> Suspicion:
-    made = Suspicion(witness=OTHERS[0], now_ns=SECOND_NS, settings=LAN)
+    made = Suspicion(testimony=word_of(OTHERS[0]), now_ns=SECOND_NS, settings=LAN)
     for witness in OTHERS[1 : confirmations + 1]:
-        made.confirm(witness)
+        made.confirm(word_of(witness))
     for hearer in OTHERS[:hearers]:
         made.heard_by(hearer)
     return made
@@ -55,8 +55,8 @@ def test_confirmations_never_prolong_and_denials_never_shorten(
 
 def test_witness_counts_once() -> None:
     made = suspicion()
-    assert made.confirm(US)
-    assert not made.confirm(US)
+    assert made.confirm(word_of(US))
+    assert not made.confirm(word_of(US))
     assert made.witnesses == (OTHERS[0], US)
 
 
@@ -71,10 +71,42 @@ def test_own_stalls_are_given_back_up_to_one_maximal_timeout() -> None:
 
 def test_more_confirmations_may_be_demanded() -> None:
     strict = replace(LAN, confirmations=4)
-    made = Suspicion(witness=OTHERS[0], now_ns=0, settings=strict)
+    made = Suspicion(testimony=word_of(OTHERS[0]), now_ns=0, settings=strict)
     timeouts_ns = []
     for witness in OTHERS[1:5]:
-        made.confirm(witness)
+        made.confirm(word_of(witness))
         timeouts_ns.append(made.deadline_ns(others=10))
     assert timeouts_ns == sorted(timeouts_ns, reverse=True)
     assert timeouts_ns[-1] == MINIMUM_NS < timeouts_ns[-2]
+
+
+def test_who_waits_patiently_is_not_hurried_by_confirmations() -> None:
+    made = suspicion(confirmations=2)
+    assert made.deadline_ns(others=31, patient=True) - SECOND_NS == MAXIMUM_NS
+    assert suspicion(hearers=1).deadline_ns(others=2, patient=True) - SECOND_NS == 2 * MAXIMUM_NS
+
+
+def test_verdict_of_others_leaves_the_suspect_its_time() -> None:
+    made = suspicion(confirmations=1)
+    made.verdict_heard = True
+    assert timeout_ns(made, others=31) == MINIMUM_NS
+
+
+def test_others_are_asked_at_growing_intervals_up_to_a_bound() -> None:
+    made = suspicion()
+    waits_ns = []
+    for _ in range(8):
+        made.ask_again(SECOND_NS)
+        waits_ns.append(made.ask_ns - SECOND_NS)
+    assert waits_ns == [MAXIMUM_NS * factor for factor in (1, 2, 4, 8, 16, 16, 16, 16)]
+
+
+def test_witness_that_is_none_any_more_is_replaced_but_the_suspicion_stays() -> None:
+    made = suspicion(confirmations=2)
+    assert not made.wants(US)
+    made.disregard(OTHERS[1])
+    assert list(made.witnesses) == [OTHERS[0], OTHERS[2]]
+    assert made.confirm(word_of(US))
+    for witness in (OTHERS[0], OTHERS[2], US):
+        made.disregard(witness)
+    assert list(made.witnesses) == [US]

@@ -41,6 +41,7 @@ from gossipsa.swim.outputs import (
 )
 from gossipsa.swim.settings import LAN, SECOND_NS
 from gossipsa.swim.swim import Swim
+from sim.mesh.credentials import MemberCredentials
 from sim.mesh.network import names
 from tests.swim.claims import BOOT, ENDPOINT, NEW_BOOT, OTHERS, THEM, US, claim, packets
 
@@ -55,6 +56,7 @@ def member(**changes: int) -> Swim:
         endpoint=ENDPOINT,
         metadata=b"",
         random=Random(1),
+        credentials=MemberCredentials(US),
     )
 
 
@@ -173,8 +175,8 @@ def test_suspicion_of_one_that_we_found_silent_ourselves_is_confirmed_when_the_p
 
 
 def test_verdict_that_we_cannot_believe_is_checked_and_accepted_when_it_proves_true() -> None:
-    swim = member_that_knows(THEM, OTHERS[0])
-    verdict = claim(MemberState.FAILED, member=OTHERS[0], witness=THEM)
+    swim = member_that_knows(THEM, OTHERS[0], OTHERS[1])
+    verdict = claim(MemberState.FAILED, member=OTHERS[0], witnesses=(THEM, OTHERS[1]))
     outputs = swim.handle(THEM, packet(told=(verdict,)), now_ns=START_NS)
     assert events(outputs) == []
     assert updates_to(outputs, OTHERS[0]) == [verdict]
@@ -197,15 +199,25 @@ def test_verdict_that_proves_false_changes_nothing() -> None:
     assert (view.state, view.incarnation) == (MemberState.ALIVE, 1)
 
 
+def test_verdict_of_one_witness_that_proves_true_gives_the_suspect_its_time() -> None:
+    swim = member_that_knows(THEM, OTHERS[0])
+    verdict = claim(MemberState.FAILED, member=OTHERS[0], witness=THEM)
+    swim.handle(THEM, packet(told=(verdict,)), now_ns=START_NS)
+    told: dict[type[object], int] = {}
+    while MemberFailed not in told:
+        now_ns = swim.next_deadline_ns()
+        for event in events(swim.handle_tick(now_ns=now_ns)):
+            told.setdefault(type(event), now_ns)
+    assert told[MemberFailed] - told[MemberSuspected] == LAN.suspicion_min_ns
+
+
 def test_the_failed_are_no_witnesses() -> None:
-    swim = member_that_knows(THEM, OTHERS[0], OTHERS[1])
-    swim.handle(THEM, packet(told=(claim(MemberState.SUSPECT, member=OTHERS[0]),)), now_ns=START_NS)
-    swim.handle(THEM, packet(told=(claim(MemberState.FAILED, member=OTHERS[0]),)), now_ns=START_NS)
+    swim = member_that_failed(OTHERS[0])
     for state in (MemberState.SUSPECT, MemberState.FAILED):
         accusation = claim(state, member=OTHERS[1], witness=OTHERS[0])
         assert events(swim.handle(OTHERS[0], packet(told=(accusation,)), now_ns=START_NS)) == []
     hearsay = claim(MemberState.SUSPECT, member=OTHERS[1], witness=OTHERS[0])
-    assert events(swim.handle(THEM, packet(told=(hearsay,)), now_ns=START_NS)) == []
+    assert events(swim.handle(OTHERS[2], packet(told=(hearsay,)), now_ns=START_NS)) == []
 
 
 def test_restarted_member_learns_what_it_is_known_as_and_the_old_boot_dies_when_it_outbids_that() -> None:
@@ -303,8 +315,9 @@ def test_relays_that_were_asked_hear_of_the_suspicion_first() -> None:
     assert suspected == THEM
     assert asked
     for relay in asked:
-        assert (THEM, MemberState.SUSPECT, US) in [
-            (update.member, update.state, update.witness) for update in updates_to(outputs, relay)
+        assert (THEM, MemberState.SUSPECT, [US]) in [
+            (update.member, update.state, [said.witness for said in update.evidence])
+            for update in updates_to(outputs, relay)
         ]
 
 
@@ -318,13 +331,16 @@ def test_doubted_verdict_reaches_the_member_though_a_probe_of_it_is_under_way() 
 
 
 def member_that_failed(name: GatewayName) -> Swim:
-    swim = member_that_knows(THEM, OTHERS[0], OTHERS[1])
+    swim = member_that_knows(THEM, *OTHERS[:4])
     for state in (MemberState.SUSPECT, MemberState.FAILED):
-        swim.handle(OTHERS[1], packet(told=(claim(state, member=name),)), now_ns=START_NS)
-    view = swim.member(name)
-    assert view is not None
-    assert view.state is MemberState.FAILED
-    return swim
+        accusation = claim(state, member=name, witnesses=OTHERS[2:4])
+        swim.handle(OTHERS[2], packet(told=(accusation,)), now_ns=START_NS)
+    while True:
+        view = swim.member(name)
+        assert view is not None
+        if view.state is MemberState.FAILED:
+            return swim
+        swim.handle_tick(now_ns=swim.next_deadline_ns())
 
 
 def test_failed_member_that_speaks_learns_at_once_that_it_was_failed() -> None:
