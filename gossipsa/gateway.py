@@ -32,8 +32,9 @@ from gossipsa.ipsec.lanes import SHARED_FIRST, NumberRange
 from gossipsa.ipsec.security_association import ClientState, SaCounters
 from gossipsa.mesh_message import MESSAGE_DECODER, PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
 from gossipsa.mesh_view import MeshView
-from gossipsa.outbox import Outbox
+from gossipsa.outbox import Outbox, StateMessage
 from gossipsa.replication import messages as replication
+from gossipsa.replication.audit import Audited, Auditor
 from gossipsa.replication.lane_ledger import LaneLedger
 from gossipsa.replication.placement import Placement
 from gossipsa.replication.recall import Recall
@@ -108,6 +109,12 @@ class Gateway:
             owner=settings.name, site=settings.site, zone=settings.zone, settings=settings.replication
         )
         self._replicator = Replicator(me=self._me, settings=settings.replication, ledger=self._ledger)
+        self._auditor = Auditor(
+            replicator=self._replicator,
+            interval_ns=settings.replication.audit_interval_ns,
+            entropy=entropy,
+        )
+        self._audited = Audited(self._store)
         self._coordinator = Coordinator(
             me=self._me,
             settings=settings,
@@ -160,6 +167,7 @@ class Gateway:
             self._swim.next_deadline_ns(),
             self._coordinator.next_deadline_ns(now_ns=self._now_ns),
             self._replicator.next_deadline_ns(),
+            self._auditor.next_deadline_ns(),
             self._announcer.next_deadline_ns(),
             None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
             self._conflicts.next_deadline_ns(),
@@ -271,6 +279,8 @@ class Gateway:
             self._rekeys.tick(now_ns=now_ns)
         self._conflicts.tick(now_ns=now_ns)
         self._check_raised(now_ns)
+        for to, question in self._auditor.tick(now_ns=now_ns):
+            self._outbox.send(to, question)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
             self._tell_load(now_ns)
@@ -319,6 +329,18 @@ class Gateway:
                     self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
             case replication.DropRecords(versions=versions):
                 self._hear_drop(sender, versions, now_ns)
+            case replication.AuditShards():
+                self._answer(sender, self._audited.hear_audit(sender.gateway, message))
+            case replication.AskCells():
+                self._answer(sender, self._audited.hear_ask_cells(sender.gateway, message))
+            case replication.AskVersions():
+                for answer in self._audited.hear_ask_versions(sender.gateway, message):
+                    self._answer(sender, answer)
+            case replication.ShardDifference():
+                self._hear_difference(sender, message)
+            case replication.TellVersions():
+                self._auditor.hear_versions(sender, message)
+                self._report_differences(sender)
             case takeover.Claim():
                 for claim in message.claims:
                     claimed = self._replicator.get(claim.client)
@@ -643,6 +665,19 @@ class Gateway:
             self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=tuple(kept)))
         if stale:
             self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
+
+    def _answer(self, sender: Holder, answer: StateMessage | None) -> None:
+        if answer is not None:
+            self._outbox.send(sender.gateway, answer)
+
+    def _hear_difference(self, sender: Holder, message: replication.ShardDifference) -> None:
+        self._answer(sender, self._auditor.hear_difference(sender, message))
+        self._report_differences(sender)
+
+    def _report_differences(self, sender: Holder) -> None:
+        found = self._auditor.take_differing()
+        if found:
+            self._outbox.report("copies-differ", gateway=sender.gateway, count=found)
 
     def _hear_drop(
         self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int

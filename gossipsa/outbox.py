@@ -18,6 +18,11 @@ StateMessage = (
     | replication.RecallRecords
     | replication.ReturnRecords
     | replication.ReleaseRecords
+    | replication.AuditShards
+    | replication.ShardDifference
+    | replication.AskCells
+    | replication.AskVersions
+    | replication.TellVersions
     | takeover.Claim
     | takeover.AnswerClaims
     | takeover.EndClaims

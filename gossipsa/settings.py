@@ -29,6 +29,9 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """After this long an unacknowledged record is sent again; 50 ms to 60 s."""
     unacknowledged_records_max: int = 1024
     """Records under way to one replica; 1 to 65536. The others wait."""
+    audit_interval_ns: int = 60_000 * _MS
+    """In which everything at every replica is compared once with what should be there; 1 s to 24 h. Shorter
+    finds sooner what went wrong unnoticed, and costs hashing."""
     candidates: int = 6
     """The nearest gateways in other zones, of which each shard of our clients gets its replicas; 1 to 64, and
     at least `replicas`. A dead gateway's clients spread over so many takers; more are farther away."""
@@ -46,6 +49,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
         _check("replicas", self.replicas, 1, 4)
         _check("resend_interval_ns", self.resend_interval_ns, 50 * _MS, 60_000 * _MS)
         _check("unacknowledged_records_max", self.unacknowledged_records_max, 1, 65_536)
+        _check("audit_interval_ns", self.audit_interval_ns, 1_000 * _MS, 24 * 3_600_000 * _MS)
         _check("candidates", self.candidates, 1, 64)
         _check("distance_scale_ns", self.distance_scale_ns, _MS, 10_000 * _MS)
         _check("hysteresis_percent", self.hysteresis_percent, 0, 100)

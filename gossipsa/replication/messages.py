@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from gossipsa.identifiers import ClientId, Epoch
 from gossipsa.ipsec.security_association import SaCounters
 from gossipsa.replication.record import ClientRecord
+from gossipsa.replication.shards import SHARD_COUNT
 from gossipsa.wire.codec import Value
+
+SALT_BYTES = 8
+CELLS_MAX = 16_384
+"""Cells of one audit: enough for some ten thousand differing records."""
+SYMBOLS_A_MESSAGE_MAX = 4_096
+
+Salt = Annotated[bytes, Meta(min_length=SALT_BYTES, max_length=SALT_BYTES)]
+Shard = Annotated[int, Meta(ge=0, lt=SHARD_COUNT)]
+Shards = Annotated[tuple[Shard, ...], Meta(max_length=SHARD_COUNT)]
+CellIndex = Annotated[int, Meta(ge=0, le=CELLS_MAX)]
 
 CLIENTS_A_MESSAGE_MAX = 256
 """Senders split longer lists, so that one message fits a frame and one handler run stays short."""
@@ -86,5 +101,47 @@ class ReturnRecords(Value, frozen=True, tag=12):
 
 class ReleaseRecords(Value, frozen=True, tag=13):
     """A gateway that started anew has no trace of these clients: take them over."""
+
+    versions: tuple[RecordVersion, ...]
+
+
+class AuditShards(Value, frozen=True, tag=20):
+    """Owner to replica: do you hold this of these shards? Answered by ShardDifference if not."""
+
+    salt: Salt
+    shards: Shards
+    fingerprints: bytes
+    """8 bytes a shard: `audit.fingerprint` of what the owner believes to be there."""
+
+
+class ShardDifference(Value, frozen=True, tag=21):
+    """Replica to owner: the shards in which we differ, and cells of all records in them."""
+
+    salt: Salt
+    shards: Shards
+    first: CellIndex
+    cells: bytes
+    """`iblt.Cells`, from `first` on."""
+
+
+class AskCells(Value, frozen=True, tag=22):
+    """Owner to replica: the difference is greater than so many cells can tell."""
+
+    salt: Salt
+    shards: Shards
+    first: CellIndex
+    count: CellIndex
+
+
+class AskVersions(Value, frozen=True, tag=23):
+    """Owner to replica: what are these records, which are not known here in these versions?"""
+
+    salt: Salt
+    shards: Shards
+    symbols: Annotated[tuple[int, ...], Meta(max_length=SYMBOLS_A_MESSAGE_MAX)]
+
+
+class TellVersions(Value, frozen=True, tag=24):
+    """Answer to AskVersions."""
 
     versions: tuple[RecordVersion, ...]

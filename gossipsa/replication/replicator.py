@@ -233,6 +233,44 @@ class Replicator:
         for version in versions:
             self._cancel_drop(sender, version.client)
 
+    # For audits.
+
+    def holders(self) -> tuple[Holder, ...]:
+        """Live replicas of any of our records."""
+        return tuple(holder for holder in self._dirty if holder.gateway in self._live)
+
+    def settled_records(self, holder: Holder, shard: int) -> Iterator[ClientRecord]:
+        """Records of a shard that a replica has acknowledged in their latest version."""
+        for client in self._in_shard[shard]:
+            owned = self._owned[client]
+            copy = owned.copies.get(holder)
+            if copy is not None and copy.acknowledged == owned.record.sequence:
+                yield owned.record
+
+    def send_again(self, holder: Holder, clients: Iterable[ClientId]) -> None:
+        """A replica lacks these, or has them in other versions, whatever it acknowledged."""
+        for client in clients:
+            owned = self._owned.get(client)
+            copy = owned.copies.get(holder) if owned is not None else None
+            if copy is not None:
+                copy.acknowledged = 0
+                self._dirty.setdefault(holder, {})[client] = None
+
+    def drop_if_superfluous(self, holder: Holder, version: RecordVersion) -> bool:
+        """Have a replica drop a record of an epoch of ours that it should hold no longer.
+
+        Returns:
+            True if it should; False for one that is on its way there in a newer version.
+        """
+        owned = self._owned.get(version.client)
+        if version.epoch.boot != self._me.boot or (owned is not None and holder in owned.copies):
+            return False
+        drops = self._drops.setdefault(holder.gateway, {})
+        if len(drops) < _DROPS_MAX:
+            drops[version.client] = version
+        self._drops_due_ns = None
+        return True
+
     def flush(self, *, now_ns: int) -> Outbox:
         """Everything that is due to be sent."""
         out: Outbox = []

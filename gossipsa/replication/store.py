@@ -8,6 +8,7 @@ from gossipsa.identifiers import ClientId, Epoch, GatewayName, IpAddress
 from gossipsa.replication.lane_ledger import KeyId, LaneLedger
 from gossipsa.replication.messages import CounterUpdate, RecordCopy
 from gossipsa.replication.record import ClientRecord
+from gossipsa.replication.shards import shard_of
 
 RECORDS_MAX = 1_000_000
 
@@ -23,7 +24,8 @@ class RecordStore:
     def __init__(self, ledger: LaneLedger) -> None:
         self._ledger = ledger
         self._records: dict[ClientId, ClientRecord] = {}
-        self._of_owner: dict[GatewayName, dict[ClientId, None]] = {}
+        self._of_owner: dict[GatewayName, dict[int, dict[ClientId, None]]] = {}
+        """By owner and shard."""
         self._of_address: dict[IpAddress, dict[ClientId, None]] = {}
 
     def __len__(self) -> int:
@@ -43,7 +45,12 @@ class RecordStore:
         return tuple(self._of_owner)
 
     def of_owner(self, owner: GatewayName) -> tuple[ClientRecord, ...]:
-        return tuple(self._records[client] for client in self._of_owner.get(owner, ()))
+        shards = self._of_owner.get(owner, {}).values()
+        return tuple(self._records[client] for shard in shards for client in shard)
+
+    def of_shard(self, owner: GatewayName, shard: int) -> tuple[ClientRecord, ...]:
+        """Records of one shard of an owner."""
+        return tuple(self._records[client] for client in self._of_owner.get(owner, {}).get(shard, ()))
 
     def predecessors(self, record: ClientRecord) -> tuple[ClientRecord, ...]:
         """Other records of the same client: it connected anew, with the same identity and virtual address."""
@@ -123,15 +130,19 @@ class RecordStore:
 
     def _link(self, record: ClientRecord) -> None:
         self._records[record.client] = record
-        self._of_owner.setdefault(record.owner, {})[record.client] = None
+        shard = shard_of(record.client, owner=record.owner)
+        self._of_owner.setdefault(record.owner, {}).setdefault(shard, {})[record.client] = None
         for address in record.virtual_addresses:
             self._of_address.setdefault(address, {})[record.client] = None
 
     def _unlink(self, record: ClientRecord) -> None:
         del self._records[record.client]
-        mine = self._of_owner[record.owner]
-        del mine[record.client]
-        if not mine:
+        shards = self._of_owner[record.owner]
+        number = shard_of(record.client, owner=record.owner)
+        del shards[number][record.client]
+        if not shards[number]:
+            del shards[number]
+        if not shards:
             del self._of_owner[record.owner]
         for address in record.virtual_addresses:
             sharing = self._of_address[address]
