@@ -105,7 +105,9 @@ class PiggybackQueue:
         for item in islice(self._in_order(), EXAMINED_MAX):
             if bytes_max < SMALLEST_BYTES:
                 break
-            if item.update.member == to or item.told.get(to, 0) >= told_max or item.encoded_bytes > bytes_max:
+            # A suspect hears of it by the buddy system, everybody of what it said itself.
+            known = item.update.member == to and (self._settings.buddy or not item.update.accuses)
+            if known or item.told.get(to, 0) >= told_max or item.encoded_bytes > bytes_max:
                 continue
             bytes_max -= item.encoded_bytes
             taken.append(item)

@@ -14,20 +14,24 @@ from gossipsa.swim.membership import Membership
 from gossipsa.swim.messages import EVIDENCE_MAX, MemberState, Testimony, Update
 from gossipsa.swim.verifier import Verifier
 
-WITNESSES_MIN = 2
-"""Members that must have found another one silent before anybody takes it for dead."""
-
 
 class Evidence:
     """Judges testimonies by the table of members."""
 
     def __init__(
-        self, *, name: GatewayName, credentials: Credentials, verifier: Verifier, table: Membership
+        self,
+        *,
+        name: GatewayName,
+        credentials: Credentials,
+        verifier: Verifier,
+        table: Membership,
+        witnesses_min: int,
     ) -> None:
         self._name = name
         self._credentials = credentials
         self._verifier = verifier
         self._table = table
+        self._witnesses_min = witnesses_min
 
     def testify(self, member: Member) -> Testimony:
         """That we found this member silent, signed."""
@@ -71,7 +75,7 @@ class Evidence:
             known = witness == self._name or self._table.get(witness) is not None
             if known and self._verifier.testifies(testimony, verdict, sender, now_ns=now_ns):
                 witnesses.add(witness)
-        return len(witnesses) >= WITNESSES_MIN
+        return len(witnesses) >= self._witnesses_min
 
     def convicts(self, suspect: Member, *, alone: bool) -> tuple[Testimony, ...]:
         """The testimonies that make a verdict, as many as travel; none if they do not suffice.
@@ -86,7 +90,7 @@ class Evidence:
             for testimony in suspect.suspicion.testimonies
             if testimony.witness == self._name or self._table.live(testimony.witness)
         )
-        if len(valid) >= WITNESSES_MIN:
+        if len(valid) >= self._witnesses_min:
             return valid[:EVIDENCE_MAX]
         ours = tuple(testimony for testimony in valid if testimony.witness == self._name)
         return ours if alone else ()

@@ -282,6 +282,8 @@ class Prober:
         """Give a probe a second run if no relay was heard: perhaps it is we who are not."""
         if not probe.accuse or probe.extended or probe.nacks or not self._settings.relay_attempts:
             return False
+        if not self._settings.second_look:
+            return False
         if not relays_for(probe.target):
             return False
         probe.extended = True

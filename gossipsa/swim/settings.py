@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gossipsa.errors import ConfigurationError
-from gossipsa.swim.messages import STATE_PARTS_MAX, UPDATES_MAX
+from gossipsa.swim.messages import EVIDENCE_MAX, STATE_PARTS_MAX, UPDATES_MAX
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000 * MILLISECOND_NS
@@ -56,6 +56,14 @@ class SwimSettings:
     """Time a suspect has to refute when nobody confirms."""
     confirmations: int = 2
     """Independent confirmations that bring the timeout down to the minimum (Lifeguard's K)."""
+    witnesses_min: int = 2
+    """Members that must have found another one silent before anybody takes it for dead, up to 3. With 1 every
+    single member can have any other one taken for dead, as in SWIM (DSN 2002)."""
+    second_look: bool = True
+    """Look for ourselves before we believe others: verdicts are checked, suspects are asked, and what they
+    answer counts against suspicions. Without it others are believed, as in SWIM."""
+    buddy: bool = True
+    """Tell a suspect so with every packet to it (Lifeguard, arXiv 1707.00788 section IV.C)."""
     second_opinions: int = 8
     """Members that probe a suspect at once, on average, when they hear of a suspicion."""
 
@@ -97,7 +105,7 @@ class SwimSettings:
     """Longest time that a member stays damped after its last flap. At most 64 half-lives."""
 
     stall_ns: int = 60 * MILLISECOND_NS
-    """Lateness of our own timer beyond which we were stalled, and blame nobody for the silence."""
+    """Lateness of our own timer beyond which we were stalled, and blame nobody for the silence; 0: never."""
     health_max: int = 4
     """Highest local health score: waits stretch up to (1 + this) times (Lifeguard)."""
 
@@ -144,7 +152,6 @@ POSITIVE = (
     "flap_half_life_ns",
     "flap_suppress_max_ns",
     "flap_reuse_penalty",
-    "stall_ns",
     "gossip_fanout",
     "retransmissions",
     "confirmations",
@@ -158,7 +165,7 @@ POSITIVE = (
     "queued_updates_max",
     "updates_per_second_max",
 )
-NOT_NEGATIVE = ("watched_max", "relays", "health_max")
+NOT_NEGATIVE = ("watched_max", "relays", "health_max", "stall_ns")
 
 Relation = tuple[Callable[[SwimSettings], bool], str]
 
@@ -166,6 +173,10 @@ RELATIONS: tuple[Relation, ...] = (
     (
         lambda it: 2 <= it.members_max < UPDATES_MAX,
         f"members_max must lie between 2 and {UPDATES_MAX - 1}",
+    ),
+    (
+        lambda it: 1 <= it.witnesses_min <= EVIDENCE_MAX,
+        f"witnesses_min must lie between 1 and {EVIDENCE_MAX}",
     ),
     (lambda it: it.ping_attempts >= 2, "ping_attempts must be at least 2"),
     (

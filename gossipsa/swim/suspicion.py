@@ -79,7 +79,7 @@ class Suspicion:
 
     def heard_by(self, hearer: GatewayName) -> None:
         """Count somebody whom the suspect answered after the suspicion arose."""
-        if len(self._hearers) <= self._settings.confirmations:
+        if self._settings.second_look and len(self._hearers) <= self._settings.confirmations:
             self._hearers[hearer] = None
 
     def postpone(self, late_ns: int) -> None:

@@ -33,7 +33,7 @@ from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
 from gossipsa.swim.credentials import Credentials
 from gossipsa.swim.digest import TableDigest, tag_of
 from gossipsa.swim.dissemination import PiggybackQueue
-from gossipsa.swim.evidence import WITNESSES_MIN, Evidence, words_of
+from gossipsa.swim.evidence import Evidence, words_of
 from gossipsa.swim.exchange import ExchangeBeat
 from gossipsa.swim.flap_damping import REFUTATION_PENALTY, RETURN_PENALTY, FlapDamping
 from gossipsa.swim.health import LocalHealth
@@ -170,7 +170,11 @@ class Swim:
         self._table = Membership(settings)
         self._verifier = Verifier(credentials, members_max=settings.members_max)
         self._evidence = Evidence(
-            name=name, credentials=credentials, verifier=self._verifier, table=self._table
+            name=name,
+            credentials=credentials,
+            verifier=self._verifier,
+            table=self._table,
+            witnesses_min=settings.witnesses_min,
         )
         self._flaps = FlapDamping(settings)
         self._false_alarms = FlapDamping(settings)
@@ -435,7 +439,7 @@ class Swim:
             self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
             self._exchange.begin(now_ns=self._now_ns)
             self._stream_check_ns = self._now_ns + self._settings.stream_check_interval_ns
-        elif self._now_ns - self._scheduled_ns > self._settings.stall_ns:
+        elif 0 < self._settings.stall_ns < self._now_ns - self._scheduled_ns:
             late_ns = self._now_ns - max(self._scheduled_ns, self._find_deadline_ns())
             if late_ns > self._settings.stall_ns and not self._own.left:
                 self._recover_from_stall(late_ns)
@@ -533,6 +537,11 @@ class Swim:
         member = self._table.get(accusation.member)
         assert member is not None, "ruled WEIGH"
         verdict = accusation.state is MemberState.FAILED
+        if verdict and not self._settings.second_look:
+            proven = self._evidence.proven(accusation, sender, now_ns=self._now_ns)
+            if len(proven) >= self._settings.witnesses_min:
+                self._accept(member.accused(MemberState.FAILED, proven), sender, quiet=quiet)
+            return
         if verdict and (member.suspicion is None or member.heard_since_suspicion):
             self._doubt(member, accusation, sender)
             return
@@ -543,7 +552,7 @@ class Swim:
             if suspicion is not None:
                 for testimony in proven:
                     self._confirm(member, testimony)
-            elif len(proven) >= WITNESSES_MIN or any(
+            elif len(proven) >= self._settings.witnesses_min or any(
                 not self._false_alarms.suppressed(said.witness) for said in proven
             ):
                 self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
@@ -696,6 +705,8 @@ class Swim:
 
     def _form_opinion(self, name: GatewayName) -> None:
         """Somebody suspects this member: agree if we found it silent just now, else ask it ourselves."""
+        if not self._settings.second_look:
+            return
         member = self._table.get(name)
         if member is None or member.suspicion is None or self._name in member.suspicion.witnesses:
             return
@@ -761,7 +772,9 @@ class Swim:
 
     def _accusation(self, name: GatewayName) -> Update | None:
         member = self._table.get(name)
-        return None if member is None else member.accusation(now_ns=self._now_ns)
+        if member is None or (member.state is MemberState.SUSPECT and not self._settings.buddy):
+            return None
+        return member.accusation(now_ns=self._now_ns)
 
     # Signs of life.
 
@@ -788,6 +801,8 @@ class Swim:
 
     def _contradict(self, suspect: Member) -> None:
         """It answered us: tell those who suspect it."""
+        if not self._settings.second_look:
+            return
         if suspect.suspicion is None or suspect.suspicion.contradicted:
             return
         suspect.suspicion.contradicted = True
@@ -986,14 +1001,14 @@ class Swim:
         elif probe.accuse or member.state is MemberState.SUSPECT:
             suspicion = self._witness(member)
             # The relays have looked for themselves meanwhile: theirs are the first confirmations.
-            for relay in probe.relays:
+            for relay in probe.relays if self._settings.second_look else ():
                 self._outbox.tell(relay, suspicion)
 
     def _believe(self, member: Member, rumour: Update) -> None:
         """Others passed the verdict, and now we know it first hand."""
         ours = self._evidence.testify(member)
         others = tuple(said for said in rumour.evidence if said.witness != self._name)
-        if len(others) >= WITNESSES_MIN:
+        if len(others) >= self._settings.witnesses_min:
             self._accept(member.accused(MemberState.FAILED, (ours, *others)[:EVIDENCE_MAX]), None)
             return
         # With us it is two; but who was alone with it did not give the suspect its time.

@@ -23,7 +23,7 @@ NEWCOMER = GatewayName("newcomer")
 """Nobody; only asks members what they say of themselves."""
 FIRST_ADDRESS = ip_address("10.0.0.1")
 WAITING_MAX = 512
-"""Packets that the socket of a paused host holds."""
+"""Packets that the socket of a paused host holds, each way."""
 
 Latency = Callable[[GatewayName, GatewayName], float]
 """Milliseconds one way."""
@@ -71,6 +71,8 @@ class Host:
     waiting: list[tuple[GatewayName, bytes]] = field(default_factory=list)
     wake_ns: int | None = None
     """When its timer fires next; None if it is not set."""
+    held: bool = False
+    unsent: list[Send] = field(default_factory=list)
     sent: Traffic = field(default_factory=Traffic)
 
 
@@ -195,6 +197,21 @@ class Network:
         for sender, data in waiting:
             self._receive(host, sender, data)
 
+    def hold(self, name: GatewayName) -> None:
+        """Messages are processed no more, in neither direction, while timers fire (Lifeguard's anomaly)."""
+        self.hosts[name].held = True
+
+    def release(self, name: GatewayName) -> None:
+        """What was to be sent goes out, and what arrived is read."""
+        host = self.hosts[name]
+        host.held = False
+        unsent, host.unsent = host.unsent, []
+        waiting, host.waiting = host.waiting, []
+        for send in unsent:
+            self._send(host, send)
+        for sender, data in waiting:
+            self._receive(host, sender, data)
+
     def partition(self, *sides: Collection[GatewayName]) -> None:
         side = {name: index for index, members in enumerate(sides) for name in members}
         self.blocked = lambda sender, receiver: side.get(sender) != side.get(receiver)
@@ -296,8 +313,8 @@ class Network:
     def _boot(self, host: Host) -> Swim:
         host.boots += 1
         host.began_ns = self.now_ns
-        host.paused = False
-        host.waiting = []
+        host.paused = host.held = False
+        host.waiting, host.unsent = [], []
         host.wake_ns = None
         index, count = self.index[host.name], len(self.names)
         swim = host.swim = Swim(
@@ -316,6 +333,10 @@ class Network:
         return swim
 
     def _send(self, host: Host, send: Send) -> None:
+        if host.held:
+            if len(host.unsent) < WAITING_MAX:
+                host.unsent.append(send)
+            return
         data = msgspec.msgpack.encode(send.packet)
         assert send.bulk or len(data) <= self.settings.encoded_bytes_max
         if not any(isinstance(said, StateRequest | StateReply) for said in send.packet.messages):
@@ -356,7 +377,7 @@ class Network:
     def _receive(self, host: Host, sender: GatewayName, data: bytes) -> None:
         if host.swim is None:
             return
-        if host.paused:
+        if host.paused or host.held:
             if len(host.waiting) < WAITING_MAX:
                 host.waiting.append((sender, data))
             return

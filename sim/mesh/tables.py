@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table
 
-from sim.mesh import detection, healing, idle
+from sim.mesh import detection, healing, idle, starvation
 
-BENCH_SIZES = (8, 32, 100, 320)
+BENCH_SIZES = (8, 32, 100)
 
 EXPERIMENTS: dict[str, Callable[[Sequence[int], Sequence[int]], Table]] = {
     "detection": lambda sizes, seeds: detection.table(sizes=sizes, seeds=seeds),
     "idle": lambda sizes, seeds: idle.table(sizes=sizes, seeds=seeds),
     "healing": lambda sizes, seeds: healing.table(sizes=sizes, seeds=seeds),
+    "starvation": lambda sizes, seeds: starvation.table(seeds=seeds),
 }
 """Each takes the sizes of the mesh and the seeds of its runs."""
 

@@ -10,6 +10,7 @@ from gossipsa.swim.settings import LAN, LOCAL, NOT_NEGATIVE, POSITIVE, PROFILES,
 
 IMPOSSIBLE: dict[str, dict[str, object]] = {
     "members_max must lie": {"members_max": 1},
+    "witnesses_min must lie": {"witnesses_min": 0},
     "ping_attempts must be at least 2": {"ping_attempts": 1},
     "relay_attempts must lie": {"relay_attempts": (1,)},
     "relay_attempts must increase": {"relay_attempts": (5, 3)},
@@ -66,6 +67,7 @@ def test_every_relation_is_tried() -> None:
         *({name: 0} for name in POSITIVE),
         *({name: -1} for name in NOT_NEGATIVE),
         {"members_max": UPDATES_MAX},
+        {"witnesses_min": 4},
         {"relay_attempts": (LAN.ping_attempts + 1,)},
         {"relay_attempts": (3, 3)},
         {"stream_attempt": LAN.ping_attempts + 1},

@@ -8,8 +8,8 @@ import pytest
 
 from gossipsa.swim.messages import DigestReply, DigestRequest, Fetch, StateReply, StateRequest, SwimPacket
 from gossipsa.swim.outputs import MemberFailed
-from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
-from sim.mesh import detection, healing, idle
+from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
+from sim.mesh import detection, healing, idle, starvation
 from sim.mesh.experiment import settled, sites_of
 from sim.mesh.network import Network, names
 from sim.mesh.site_map import SiteMap
@@ -26,7 +26,8 @@ def test_idle_member_pays_the_same_in_every_mesh(members: int) -> None:
     assert large.packets < 1.1 * small.packets
     assert large.payload_bytes < 1.15 * small.payload_bytes
     assert large.packets_most < 2 * small.packets
-    assert large.streams == 0
+    # Trials of the stream: so many a member, whatever the size.
+    assert large.streams <= 1.2 * small.streams * members / small.members
 
 
 def test_death_is_noticed_in_a_mesh_of_sites_and_nobody_else_is_blamed() -> None:
@@ -96,3 +97,23 @@ def test_equal_tables_exchange_one_digest_and_a_short_answer() -> None:
     assert not any(reply.buckets for reply in replies)
     assert not any(isinstance(message, Fetch | StateRequest | StateReply) for message in said)
     assert not any(packet.updates for packet in seen)
+
+
+def test_members_starved_of_cpu_convince_nobody_that_healthy_ones_are_dead() -> None:
+    def starved(settings: SwimSettings) -> starvation.Starvation:
+        return starvation.measure(
+            settings,
+            starved=3,
+            still_ms=14_000,
+            running_ms=2_000,
+            seed=1,
+            members=16,
+            run_ns=32 * SECOND_NS,
+        )
+
+    swim = starved(starvation.PLAIN_SWIM)
+    assert swim.at_healthy > 50
+    assert starved(LAN).at_healthy == 0
+    patient = starved(starvation.PATIENT)
+    assert patient.at_healthy == 0
+    assert patient.false_positives < 0.05 * swim.false_positives
