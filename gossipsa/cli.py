@@ -1,4 +1,4 @@
-"""The command line: `gossipsa run`, `check`, `status`, `metrics`, `leave`, `genkey`, `pubkey`.
+"""The command line: `gossipsa run`, `check`, `status`, `metrics`, `leave`, and those about identities.
 
 Each command imports what it needs itself: `status` must answer at once, also on a slow machine.
 """
@@ -10,10 +10,15 @@ import base64
 import gc
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gossipsa.errors import ConfigurationError, GossipsaError
+
+if TYPE_CHECKING:
+    from gossipsa.wire.gateway_keys import GatewayKeys
 
 CONFIG_FILE = Path("/etc/gossipsa/gossipsa.toml")
 
@@ -21,10 +26,13 @@ EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again does not help."""
 
+_DAY_S = 86_400
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status: 0, EXIT_FAILED or EXIT_CONFIGURATION."""
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(arguments).parse_args(arguments)
     try:
         options.command(options)
     except (GossipsaError, BaseExceptionGroup) as error:
@@ -38,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="gossipsa", description="Distributed failover for IPsec gateways.", allow_abbrev=False
     )
@@ -63,14 +71,27 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--all", action="store_true", help="show every client")
     add_with_config("metrics", _metrics, "Print metrics of the running daemon in Prometheus text format.")
     add_with_config("leave", _leave, "Have the running daemon leave the mesh for good, and stop.")
-    genkey = add("genkey", _genkey, "Make a private key file, and print the public key for the peers.")
+    trust = add_with_config("trust", _trust, "Hand a trust list to the running daemon, and so to the mesh.")
+    trust.add_argument("file", type=Path, metavar="FILE", help="as `gossipsa authority` wrote it")
+    genkey = add("genkey", _genkey, "Make a private key file, and print the request for an identity.")
     where = genkey.add_mutually_exclusive_group(required=True)
     where.add_argument("--config", type=Path, metavar="FILE", help="make the key file that FILE names")
     where.add_argument("--out", type=Path, metavar="KEY", help="make this file")
-    pubkey = add("pubkey", _pubkey, "Print the public key that belongs to a private key file.")
-    where = pubkey.add_mutually_exclusive_group(required=True)
-    where.add_argument("--config", type=Path, metavar="FILE", help="of the key file that FILE names")
-    where.add_argument("--key", type=Path, metavar="KEY", help="of this key file")
+    request = add("request", _request, "Print the request for an identity for a private key file.")
+    where = request.add_mutually_exclusive_group(required=True)
+    where.add_argument("--config", type=Path, metavar="FILE", help="for the key file that FILE names")
+    where.add_argument("--key", type=Path, metavar="KEY", help="for this key file")
+    authority = commands.add_parser(
+        "authority",
+        help="Issue and revoke identities, and change authorities.",
+        description="Issue and revoke identities, and change authorities.",
+        allow_abbrev=False,
+    )
+    if "authority" in arguments[:1]:
+        # Key derivation and signatures are loaded for these commands only.
+        from gossipsa.authority_commands import add_authority_commands  # noqa: PLC0415
+
+        add_authority_commands(authority)
     return parser
 
 
@@ -87,11 +108,19 @@ def _run(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     from gossipsa.config import load_configuration  # noqa: PLC0415
+    from gossipsa.trust_keeper import WARN_DAYS  # noqa: PLC0415
 
     configuration = load_configuration(options.config)
-    keyring = configuration.keyring()
-    print(f"{options.config}: gateway {configuration.gateway.name}, {len(keyring)} peers")
-    print(f"public key: {_text(keyring.key_pair.public)}")
+    keyring = configuration.keyring(unix_s=int(time.time()))
+    own, left_s = keyring.own, keyring.own.not_after_s - int(time.time())
+    seeds = len(configuration.gateway.seeds)
+    print(f"{options.config}: gateway {own.name} of mesh {own.mesh}, {seeds} seeds")
+    print(f"identity {own.serial.hex()}: ends {_date(own.not_after_s)}, in {left_s // _DAY_S} days")
+    print(f"trust list: version {keyring.trust.version}")
+    if keyring.calendar.is_implausible:
+        print("warning: this host's clock is not within the validity of the identity", file=sys.stderr)
+    elif left_s < WARN_DAYS * _DAY_S:
+        print("warning: the identity ends soon: have the authority issue another one", file=sys.stderr)
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -117,38 +146,48 @@ def _leave(options: argparse.Namespace) -> None:
     _ask(options.config, "leave")
 
 
-def _ask(config: Path, op: str) -> dict[str, object]:
+def _trust(options: argparse.Namespace) -> None:
+    from gossipsa.key_files import read_trust_list  # noqa: PLC0415
+    from gossipsa.wire.codec import encode  # noqa: PLC0415
+
+    trust = encode(read_trust_list(options.file))
+    _ask(options.config, "trust", trust=base64.b64encode(trust).decode())
+
+
+def _ask(config: Path, op: str, **arguments: str) -> dict[str, object]:
     from gossipsa.config import admin_socket_of  # noqa: PLC0415
     from gossipsa.daemon.admin_client import ask_daemon  # noqa: PLC0415
 
-    return ask_daemon(admin_socket_of(config), {"op": op})
+    return ask_daemon(admin_socket_of(config), {"op": op, **arguments})
 
 
 def _genkey(options: argparse.Namespace) -> None:
     from gossipsa.config import private_key_file_of  # noqa: PLC0415
-    from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair  # noqa: PLC0415
+    from gossipsa.key_files import write_gateway_key  # noqa: PLC0415
+    from gossipsa.wire.gateway_keys import SEED_BYTES, GatewayKeys  # noqa: PLC0415
 
-    file = options.out or private_key_file_of(options.config)
-    pair = KeyPair.from_private(os.urandom(PRIVATE_KEY_BYTES))
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as opened:
-            opened.write(base64.b64encode(pair.private) + b"\n")
-    except FileExistsError:
-        raise ConfigurationError(f"{file}: is there already; a key is never overwritten") from None
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be written: {error.strerror}") from None
-    print(_text(pair.public))
+    seed = os.urandom(SEED_BYTES)
+    write_gateway_key(options.out or private_key_file_of(options.config), seed)
+    _print_request(GatewayKeys.from_seed(seed))
 
 
-def _pubkey(options: argparse.Namespace) -> None:
-    from gossipsa.config import private_key_file_of, read_private_key  # noqa: PLC0415
+def _request(options: argparse.Namespace) -> None:
+    from gossipsa.config import private_key_file_of  # noqa: PLC0415
+    from gossipsa.key_files import read_gateway_keys  # noqa: PLC0415
 
-    print(_text(read_private_key(options.key or private_key_file_of(options.config)).public))
+    _print_request(read_gateway_keys(options.key or private_key_file_of(options.config)))
 
 
-def _text(key: bytes) -> str:
-    return base64.b64encode(key).decode()
+def _print_request(keys: GatewayKeys) -> None:
+    from gossipsa.wire.codec import encode  # noqa: PLC0415
+    from gossipsa.wire.identity import make_request  # noqa: PLC0415
+    from gossipsa.wire.text_form import TextKind, to_text  # noqa: PLC0415
+
+    print(to_text(TextKind.REQUEST, encode(make_request(keys))))
+
+
+def _date(unix_s: int) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(unix_s))
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

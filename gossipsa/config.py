@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gossipsa.config_table import ConfigTable
 from gossipsa.errors import CallerError, ConfigurationError
-from gossipsa.identifiers import Endpoint, GatewayName, IpAddress
-from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
+from gossipsa.identifiers import Endpoint, IpAddress
+from gossipsa.key_files import read_gateway_keys, read_identity, read_trust_list
+from gossipsa.settings import SEEDS_MAX, GatewaySettings, ReplicationSettings, TakeoverSettings
+from gossipsa.state_files import newest_trust_list
 from gossipsa.strongswan.settings import CharonSettings
 from gossipsa.swim.settings import PROFILES, SwimSettings
-from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, KeyPair
-from gossipsa.wire.keyring import Keyring, Peer
+from gossipsa.wire.keyring import Keyring
 
 if TYPE_CHECKING:
     from gossipsa.kernel.xfrm.kernel import XfrmSettings
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
 MESH_PORT = 7946
 ADMIN_SOCKET = Path("/run/gossipsa/admin.sock")
 PRIVATE_KEY_FILE = Path("/etc/gossipsa/private.key")
-PEERS_MAX = 1023
+IDENTITY_FILE = Path("/etc/gossipsa/identity")
+TRUST_FILE = Path("/etc/gossipsa/trust")
+STATE_DIRECTORY = Path("/var/lib/gossipsa")
 IKE_PORT = 500
 IKE_NAT_PORT = 4500
 
-_NAME_CHARACTERS_MAX = 64
 _MS_PER_S = 1_000
 _HIGHEST_PORT = 65_535
-_PRIVATE_KEY_FILE_BYTES_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +53,12 @@ class Configuration:
     listen: Endpoint
     """Mesh port, UDP and TCP; others reach it at `gateway.mesh_endpoint`."""
     private_key_file: Path
+    identity_file: Path
+    trust_file: Path
+    """The trust list to begin with: a newer one that follows from it is kept in `state_directory`."""
+    state_directory: Path
     leave_on_stop: bool
     """On SIGTERM, say goodbye to the mesh: then nobody takes this gateway for dead, whatever follows."""
-    peers: tuple[Peer, ...]
     charon: CharonSettings | None
     """None: no IKE daemon; clients are offered by the admin socket."""
     xfrm: XfrmSettings | None
@@ -68,17 +70,22 @@ class Configuration:
     admin_socket: Path
     log: LogConfiguration
 
-    def keyring(self) -> Keyring:
-        """Reads the private key.
+    def keyring(self, *, unix_s: int) -> Keyring:
+        """Reads private key, identity and trust list.
+
+        Args:
+            unix_s: what the host's clock says now.
 
         Raises:
-            ConfigurationError: the key file cannot be used, or peers contradict each other.
+            ConfigurationError: a file cannot be used, or they do not go together.
         """
-        key_pair = read_private_key(self.private_key_file)
+        keys = read_gateway_keys(self.private_key_file)
+        identity = read_identity(self.identity_file)
+        trust = newest_trust_list(read_trust_list(self.trust_file), self.state_directory)
         try:
-            return Keyring(name=self.gateway.name, key_pair=key_pair, peers=self.peers)
+            return Keyring(keys=keys, identity=identity, trust=trust, unix_s=unix_s)
         except CallerError as error:
-            raise ConfigurationError(f"{self.file}: peers: {error}") from None
+            raise ConfigurationError(f"{self.identity_file}: {error}") from None
 
 
 def load_configuration(file: Path) -> Configuration:
@@ -90,8 +97,13 @@ def load_configuration(file: Path) -> Configuration:
     if advertise.address.is_unspecified or advertise.port == 0:
         raise gateway.error("advertise", f"{advertise} is nowhere: say where others reach this gateway")
     private_key_file = gateway.take_path("private_key_file", PRIVATE_KEY_FILE)
+    identity_file = gateway.take_path("identity_file", IDENTITY_FILE)
+    state_directory = gateway.take_path("state_directory", STATE_DIRECTORY)
     leave_on_stop = gateway.take("leave_on_stop", bool, True)
-    peers = _take_peers(top)
+    mesh = top.take_table("mesh")
+    trust_file = mesh.take_path("trust_file", TRUST_FILE)
+    seeds = _take_seeds(mesh)
+    mesh.end()
     kernel = _take_section(top, "kernel", "backend", ("xfrm", "memory"))
     ike = _take_section(top, "ike", "daemon", ("strongswan", "none"))
     has_ike_daemon = ike.take_choice("daemon", ("strongswan", "none"), "strongswan") == "strongswan"
@@ -115,6 +127,7 @@ def load_configuration(file: Path) -> Configuration:
     settings = _take_gateway(
         gateway,
         mesh_endpoint=advertise,
+        seeds=seeds,
         ike_addresses=ike_addresses,
         ike_port=ike_port,
         swim=_take_swim(top),
@@ -126,15 +139,15 @@ def load_configuration(file: Path) -> Configuration:
     admin.end()
     log = _take_log(top.take_table("log"))
     top.end()
-    if any(peer.name == settings.name for peer in peers):
-        raise ConfigurationError(f"{file}: peers: {settings.name} is this gateway itself")
     return Configuration(
         file=file,
         gateway=settings,
         listen=listen,
         private_key_file=private_key_file,
+        identity_file=identity_file,
+        trust_file=trust_file,
+        state_directory=state_directory,
         leave_on_stop=leave_on_stop,
-        peers=peers,
         charon=charon,
         xfrm=xfrm,
         ike_probe_port=probe_port,
@@ -153,29 +166,6 @@ def private_key_file_of(file: Path) -> Path:
     """The private key file that a configuration names. Raises ConfigurationError."""
     gateway = ConfigTable(_read_toml(file), file=file).take_table("gateway")
     return gateway.take_path("private_key_file", PRIVATE_KEY_FILE)
-
-
-def read_private_key(file: Path) -> KeyPair:
-    """Reads an X25519 private key: 32 bytes in base64, one line, readable by its owner alone.
-
-    Raises:
-        ConfigurationError: missing, readable by others, or no such key. The text never shows the content.
-    """
-    try:
-        with file.open("rb") as opened:
-            # Of the open file, so that nothing can be swapped in between.
-            mode = os.fstat(opened.fileno()).st_mode
-            if not stat.S_ISREG(mode):
-                raise ConfigurationError(f"{file}: is no regular file")
-            if mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise ConfigurationError(
-                    f"{file}: others than its owner have rights on it ({stat.S_IMODE(mode):04o}): chmod 600"
-                )
-            text = opened.read(_PRIVATE_KEY_FILE_BYTES_MAX)
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
-    values = {"private_key": text.decode("ascii", errors="replace").strip()}
-    return KeyPair.from_private(ConfigTable(values, file=file).take_key("private_key", PRIVATE_KEY_BYTES))
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -198,51 +188,38 @@ def _take_section(top: ConfigTable, name: str, key: str, choices: tuple[str, ...
     return ConfigTable({key: choice}, file=top.file, path=name)
 
 
-def _take_peers(top: ConfigTable) -> tuple[Peer, ...]:
-    tables = top.take_tables("peers")
-    if len(tables) > PEERS_MAX:
-        raise top.error("peers", f"are {len(tables)}, but may be {PEERS_MAX}")
-    peers: list[Peer] = []
-    for table in tables:
-        name = table.take("name", str)
-        if not 1 <= len(name) <= _NAME_CHARACTERS_MAX:
-            raise table.error("name", f"has 1 to {_NAME_CHARACTERS_MAX} characters")
-        if any(peer.name == name for peer in peers):
-            raise table.error("name", f"{name} stands twice")
-        public_key = table.take_key("public_key", PUBLIC_KEY_BYTES)
-        endpoint = table.take_endpoint("address")
-        if endpoint.address.is_unspecified or endpoint.port == 0:
-            raise table.error("address", f"{endpoint} is nowhere")
-        table.end()
-        peers.append(Peer(GatewayName(name), public_key, endpoint))
-    return tuple(peers)
+def _take_seeds(table: ConfigTable) -> tuple[Endpoint, ...]:
+    texts = table.take("seeds", list, [])
+    if len(texts) > SEEDS_MAX:
+        raise table.error("seeds", f"are {len(texts)}, but may be {SEEDS_MAX}")
+    seeds = []
+    for index, text in enumerate(texts):
+        entry = ConfigTable({f"seeds[{index}]": text}, file=table.file, path=table.path)
+        seed = entry.take_endpoint(f"seeds[{index}]")
+        if seed.address.is_unspecified or seed.port == 0:
+            raise table.error(f"seeds[{index}]", f"{seed} is nowhere")
+        seeds.append(seed)
+    return tuple(seeds)
 
 
 def _take_gateway(
     table: ConfigTable,
     *,
     mesh_endpoint: Endpoint,
+    seeds: tuple[Endpoint, ...],
     ike_addresses: tuple[IpAddress, ...],
     ike_port: int,
     swim: SwimSettings,
     replication: ReplicationSettings,
     takeover: TakeoverSettings,
 ) -> GatewaySettings:
-    name = table.take("name", str)
-    site = table.take("site", str, "")
-    zone = table.take("zone", str, "")
-    for key, text in (("site", site), ("zone", zone)):
-        if len(text) > _NAME_CHARACTERS_MAX:
-            raise table.error(key, f"has at most {_NAME_CHARACTERS_MAX} characters")
     capacity = table.take_number("capacity", 100, lowest=0, highest=1_000_000)
     table.end()
     try:
         return GatewaySettings(
-            name=GatewayName(name),
-            site=site,
-            zone=zone,
             capacity=capacity,
             mesh_endpoint=mesh_endpoint,
+            seeds=seeds,
             ike_addresses=ike_addresses,
             ike_port=ike_port,
             swim=swim,

@@ -27,6 +27,31 @@ class SendFrame(Effect, frozen=True):
     data: bytes
 
 
+class OpenStream(Effect, frozen=True):
+    """Connect to a gateway to which frames will go, so that the first one need not wait."""
+
+    to: GatewayName
+    destination: Endpoint
+
+
+class CloseStream(Effect, frozen=True):
+    """This gateway is none of ours any more: end the stream to it, and what waits for it."""
+
+    to: GatewayName
+
+
+class RememberTrust(Effect, frozen=True):
+    """Keep the trust list over restarts, in place of the one kept before."""
+
+    trust_list: bytes
+
+
+class RememberMembers(Effect, frozen=True):
+    """Keep where members are reached over restarts, in place of those kept before."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
 class ProbeIke(Effect, frozen=True):
     """Ask a gateway's IKE port for a sign of life; an answer becomes IkeProbeAnswered."""
 

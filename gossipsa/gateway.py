@@ -6,6 +6,7 @@ TimerDue, when `next_deadline_ns` is reached. The daemon and the simulator drive
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable
 from random import Random
@@ -13,8 +14,10 @@ from random import Random
 import msgspec
 
 from gossipsa import inputs
+from gossipsa.contacts import Contacts
 from gossipsa.effects import (
     AdoptClients,
+    CloseStream,
     Effect,
     FenceCreator,
     MoveNumbers,
@@ -27,10 +30,20 @@ from gossipsa.effects import (
     SendDatagram,
     SendFrame,
 )
-from gossipsa.identifiers import BootId, ClientId, Epoch, GatewayName, Holder, IpAddress
+from gossipsa.errors import ConfigurationError, PeerError
+from gossipsa.identifiers import BootId, ClientId, Endpoint, Epoch, GatewayName, Holder, IpAddress
+from gossipsa.introductions import CallKind, Introductions
 from gossipsa.ipsec.lanes import SHARED_FIRST, NumberRange
 from gossipsa.ipsec.security_association import ClientState, SaCounters
-from gossipsa.mesh_message import MESSAGE_DECODER, PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
+from gossipsa.mesh_message import (
+    MESSAGE_DECODER,
+    PROTOCOL_VERSION,
+    GatewayMetadata,
+    Gossip,
+    MeshMessage,
+    OfferTrust,
+    PassTrust,
+)
 from gossipsa.mesh_view import MeshView
 from gossipsa.outbox import Outbox, StateMessage
 from gossipsa.replication import messages as replication
@@ -42,7 +55,7 @@ from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
-from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
+from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
 from gossipsa.swim import outputs as swim_events
 from gossipsa.swim.outputs import Outputs
 from gossipsa.swim.reachability import Way
@@ -52,15 +65,29 @@ from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts, Rival
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.rekeys import PacedRekeys
+from gossipsa.trust_keeper import TrustKeeper
+from gossipsa.wire import introduction
 from gossipsa.wire.codec import MessageDecodeError, encode
-from gossipsa.wire.credentials import StaticCredentials
+from gossipsa.wire.handshake import WIRE_VERSION
+from gossipsa.wire.introduction import IntroductionError
 from gossipsa.wire.keyring import Keyring
-from gossipsa.wire.sessions import Channel, MessageTooLongError, Outgoing, SealError, Sessions
+from gossipsa.wire.sessions import (
+    STRANGER_REASON,
+    Channel,
+    MessageTooLongError,
+    Outgoing,
+    SealError,
+    Sessions,
+)
 
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
 _RECORDS_UNTOLD_MAX = 64
 _RAISE_WAIT_NS = 1_000_000_000
 _RETURN_RECORDS_MAX = 64
+_UNSEALED = tuple(
+    bytes((kind,))
+    for kind in (introduction.INTRODUCTION, introduction.ANSWER, introduction.STRANGER, introduction.TRUST)
+)
 
 
 class Gateway:
@@ -70,6 +97,7 @@ class Gateway:
         boot: 16 random bytes, fresh at every start.
         random: a seeded source for choices (order of probes, jitter).
         entropy: returns that many unpredictable bytes, for keys, nonces and cookies.
+        remembered: where members of the mesh were reached by an earlier boot.
 
     Raises:
         ConfigurationError: the settings do not go together.
@@ -83,30 +111,39 @@ class Gateway:
         boot: BootId,
         random: Random,
         entropy: Callable[[int], bytes],
+        remembered: tuple[Endpoint, ...] = (),
     ) -> None:
         self._settings = settings
         self._keyring = keyring
-        self._me = Holder(settings.name, boot)
+        self._me = Holder(keyring.name, boot)
         self._is_draining = False
         self._records_told = 0
         self._outbox = Outbox()
         self._counts: Counter[str] = Counter()
         self._sessions = Sessions(keyring=keyring, boot=boot, entropy=entropy)
+        self._introductions = Introductions(
+            keyring=keyring, own=settings.mesh_endpoint, entropy=entropy, outbox=self._outbox
+        )
+        self._trust = TrustKeeper(keyring=keyring, random=random, outbox=self._outbox)
+        self._contacts = Contacts(settings.seeds, remembered)
         self._swim = Swim(
             settings=settings.swim,
-            name=settings.name,
+            name=keyring.name,
             boot=boot,
             endpoint=settings.mesh_endpoint,
             metadata=self._describe(records=0),
             random=random,
-            credentials=StaticCredentials(keyring),
-            site_of=self._site_of,
+            credentials=keyring,
+            site_of=keyring.site_of,
         )
-        self._mesh = MeshView(self._swim)
+        self._mesh = MeshView(self._swim, keyring)
         self._ledger = LaneLedger()
         self._store = RecordStore(self._ledger)
         self._placement = Placement(
-            owner=settings.name, site=settings.site, zone=settings.zone, settings=settings.replication
+            owner=keyring.name,
+            site=keyring.own.site,
+            zone=keyring.own.zone,
+            settings=settings.replication,
         )
         self._replicator = Replicator(me=self._me, settings=settings.replication, ledger=self._ledger)
         self._auditor = Auditor(
@@ -146,11 +183,15 @@ class Gateway:
         self._by_address: dict[IpAddress, dict[ClientId, None]] | None = None
         self._raising: dict[tuple[ClientId, int], tuple[NumberRange, int]] = {}
         self._watched: tuple[GatewayName, ...] = ()
+        self._replicas: tuple[GatewayName, ...] = ()
+        self._partners: tuple[GatewayName, ...] = ()
+        self._members_changed = False
         self._now_ns = 0
 
     def handle(self, event: inputs.Input, *, now_ns: int) -> tuple[Effect, ...]:
         """Takes one input and returns what is to be done, in order. Never raises for what others sent."""
         self._now_ns = now_ns
+        self._keyring.calendar.advance(now_ns)
         self._dispatch(event, now_ns)
         self._finish(now_ns)
         effects, self._outbox.effects = self._outbox.effects, []
@@ -172,6 +213,9 @@ class Gateway:
             None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
             self._conflicts.next_deadline_ns(),
             self._recall.next_deadline_ns(now_ns=self._now_ns),
+            self._introductions.next_deadline_ns(),
+            self._trust.next_deadline_ns(),
+            self._contacts.next_deadline_ns(),
             self._placement_due_ns,
             min((due_ns for _, due_ns in self._raising.values()), default=None),
         )
@@ -181,7 +225,6 @@ class Gateway:
         """What an operator may see."""
         members = []
         for member in self._swim.members.values():
-            metadata = self._mesh.metadata(member.name)
             estimate_ns = self._swim.estimate_rtt_ns(self._me.gateway, member.name)
             members.append(
                 MemberStatus(
@@ -193,8 +236,8 @@ class Gateway:
                     closed=tuple(way.value for way in Way if way in member.closed),
                     estimate_ms=None if estimate_ns is None else round(estimate_ns / 1e6, 3),
                     heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
-                    site=metadata.site if metadata else "",
-                    zone=metadata.zone if metadata else "",
+                    site=self._keyring.site_of(member.name),
+                    zone=self._keyring.zone_of(member.name),
                 )
             )
         copies: Counter[str] = Counter()
@@ -209,10 +252,23 @@ class Gateway:
         return GatewayStatus(
             name=self._me.gateway,
             boot=self._me.boot.hex(),
+            identity=self._identity_status(),
             members=tuple(members),
             clients=tuple(clients),
             copies=dict(sorted(copies.items())),
             counts=dict(sorted(self._counts.items())),
+        )
+
+    def _identity_status(self) -> IdentityStatus:
+        own = self._keyring.own
+        return IdentityStatus(
+            mesh=own.mesh,
+            site=own.site,
+            zone=own.zone,
+            serial=own.serial.hex(),
+            ends_s=own.not_after_s,
+            ends_in_s=own.not_after_s - self._keyring.calendar.now_s,
+            trust_version=self._keyring.trust.version,
         )
 
     # Inputs
@@ -222,9 +278,9 @@ class Gateway:
             case inputs.TimerDue():
                 self._tick(now_ns)
             case inputs.DatagramReceived(source=source, data=data):
-                self._hear(data, f"datagram from {source}", now_ns)
+                self._hear(data, source, now_ns)
             case inputs.FrameReceived(data=data):
-                self._hear(data, "stream", now_ns)
+                self._hear(data, None, now_ns)
             case inputs.Started():
                 self._start(now_ns)
             case inputs.ClientChanged(client=client, state=state):
@@ -260,18 +316,34 @@ class Gateway:
                 self._outbox.report("ike-daemon-stopped")
             case inputs.PacketLimitReached():
                 self._packet_limit_reached(event, now_ns)
+            case inputs.TrustListGiven(trust_list=data):
+                self._trust.take(data, whence="the operator", now_ns=now_ns)
             case inputs.LeaveRequested():
                 self._take_swim(self._swim.leave(now_ns=now_ns), now_ns)
             case _:
                 raise AssertionError(f"no such input: {type(event).__name__}")
 
     def _start(self, now_ns: int) -> None:
-        names = tuple(peer.name for peer in self._keyring)
-        self._recall = Recall(me=self._me.gateway, expected=frozenset(names), now_ns=now_ns)
+        self._recall = Recall(me=self._me.gateway, now_ns=now_ns)
         self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
-        self._take_swim(self._swim.join(names, now_ns=now_ns), now_ns)
+        self._trust.start(now_ns=now_ns)
+        self._introductions.start(
+            seeds=self._settings.seeds, remembered=self._contacts.remembered, now_ns=now_ns
+        )
+        if self._introductions.is_alone:
+            self._recall.joined()
+        self._take_swim(self._swim.join((), now_ns=now_ns), now_ns)
+        self._introduce(now_ns)
+
+    def _introduce(self, now_ns: int) -> None:
+        self._introductions.tick(joined=self._swim.joined, is_live=self._mesh.is_live, now_ns=now_ns)
 
     def _tick(self, now_ns: int) -> None:
+        self._introduce(now_ns)
+        self._trust.tick(live=self._mesh.live, now_ns=now_ns)
+        if self._contacts.is_due(now_ns=now_ns):
+            live = (member.endpoint for member in self._swim.members.values() if member.state.live)
+            self._contacts.remember(live, outbox=self._outbox)
         self._take_swim(self._swim.handle_tick(now_ns=now_ns), now_ns)
         self._coordinator.tick(now_ns=now_ns)
         if not self._coordinator.is_busy:
@@ -286,16 +358,22 @@ class Gateway:
             self._tell_load(now_ns)
             self._place()
 
-    def _hear(self, data: bytes, whence: str, now_ns: int) -> None:
+    def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
+        """Takes in what came from the network; `source` is None if it came over a stream."""
         try:
+            if source is not None and data[:1] == bytes((WIRE_VERSION,)) and data[1:2] in _UNSEALED:
+                self._hear_unsealed(data, source, now_ns)
+                return
             opened, answers = self._sessions.open(data, now_ns=now_ns)
-        except SealError as error:
-            self._outbox.report("message-refused", detail=f"{error.reason}, {whence}")
+        except (SealError, IntroductionError) as error:
+            self._refuse(data, source, error, now_ns)
             return
-        self._emit(answers)
+        self._emit(answers, source)
         if opened is None:
             return
         sender = opened.sender
+        if source is not None:
+            self._contacts.heard(sender, source)
         try:
             message = MESSAGE_DECODER.decode(opened.payload)
         except MessageDecodeError as error:
@@ -304,6 +382,49 @@ class Gateway:
         self._swim.reached(sender.gateway, now_ns=now_ns, boot=sender.boot)
         self._hear_message(sender, message, now_ns)
 
+    def _refuse(self, data: bytes, source: Endpoint | None, error: PeerError, now_ns: int) -> None:
+        whence = f"datagram from {source}" if source is not None else "stream"
+        if isinstance(error, SealError) and error.reason == STRANGER_REASON and source is not None:
+            # It knows us, and we have forgotten it, or never knew it: ask it to introduce itself.
+            with contextlib.suppress(IntroductionError):
+                self._introductions.answer_stranger(data, source, now_ns=now_ns)
+        self._outbox.report("message-refused", detail=f"{error}, {whence}")
+
+    def _hear_unsealed(self, data: bytes, source: Endpoint, now_ns: int) -> None:
+        """First contact. Raises IntroductionError."""
+        match data[1]:
+            case introduction.INTRODUCTION:
+                met = self._introductions.hear_introduction(data, source, now_ns=now_ns)
+                if met is not None and met.is_admitted:
+                    self._met(met.identity.name, source, now_ns)
+            case introduction.ANSWER:
+                answered = self._introductions.hear_answer(data, source, now_ns=now_ns)
+                if answered is not None:
+                    met, kind = answered
+                    self._met(met.identity.name, source, now_ns)
+                    if kind is not CallKind.ONCE:
+                        self._join(met.identity.name, now_ns)
+            case introduction.STRANGER:
+                name = self._sessions.greeted(introduction.ephemeral_of_notice(data))
+                if name is not None:
+                    self._introductions.call(source, now_ns=now_ns)
+                    self._introduce(now_ns)
+            case introduction.TRUST:
+                self._trust.hear_unsealed(data[2:], now_ns=now_ns)
+
+    def _met(self, name: GatewayName, source: Endpoint, now_ns: int) -> None:
+        """An identity was shown from an address: greet who is there, if it is what we wait for."""
+        self._contacts.introduced(name, source)
+        self._swim.readmit(name)
+        self._emit(self._sessions.greet_again(name, now_ns=now_ns), source)
+
+    def _join(self, seed: GatewayName, now_ns: int) -> None:
+        if self._mesh.is_live(seed):
+            return
+        # With more seeds than swim takes at once, the others are known from those.
+        with contextlib.suppress(ConfigurationError):
+            self._take_swim(self._swim.join((seed,), now_ns=now_ns), now_ns)
+
     def _hear_message(self, sender: Holder, message: MeshMessage, now_ns: int) -> None:
         match message:
             case Gossip(packet=packet):
@@ -311,6 +432,10 @@ class Gateway:
                     self._outbox.report("message-refused", gateway=sender.gateway, detail="boot is a lie")
                     return
                 self._take_swim(self._swim.handle(sender.gateway, packet, now_ns=now_ns), now_ns)
+            case OfferTrust():
+                self._trust.hear_offer(sender.gateway, message, now_ns=now_ns)
+            case PassTrust(trust_list=data):
+                self._trust.take(data, whence=sender.gateway, now_ns=now_ns)
             case replication.PutRecords():
                 self._hear_put(sender, message, now_ns)
             case replication.AcknowledgeRecords():
@@ -364,14 +489,10 @@ class Gateway:
 
     # Membership
 
-    def _site_of(self, name: GatewayName) -> str:
-        if name == self._settings.name:
-            return self._settings.site
-        metadata = self._mesh.metadata(name)
-        return metadata.site if metadata else ""
-
     def _take_swim(self, outputs: Outputs, now_ns: int) -> None:
         for output in outputs:
+            if not isinstance(output, swim_events.Send):
+                self._members_changed = True
             match output:
                 case swim_events.Send(to=to, packet=packet, bulk=bulk):
                     channel = Channel.STREAM if bulk else Channel.DATAGRAM
@@ -379,6 +500,7 @@ class Gateway:
                 case swim_events.MemberJoined(name=name):
                     self._outbox.report("gateway-alive", gateway=name)
                     self._gateway_alive(name, now_ns)
+                    self._trust.offer(name)
                     if self._recall is not None:
                         self._recall.ask(name)
                 case swim_events.MemberRefuted(name=name):
@@ -442,8 +564,6 @@ class Gateway:
         return encode(
             GatewayMetadata(
                 protocol_version=PROTOCOL_VERSION,
-                site=settings.site,
-                zone=settings.zone,
                 capacity=settings.capacity,
                 ike_addresses=settings.ike_addresses,
                 draining=self._is_draining,
@@ -464,6 +584,7 @@ class Gateway:
         if moved:
             names = sorted({holder.gateway for replicas in shards for holder in replicas})
             self._swim.check_streams(names)
+            self._replicas = tuple(names)
             self._outbox.report("replicas-chosen", detail=f"{moved} shards: {', '.join(names)}")
 
     # Our own clients
@@ -809,6 +930,9 @@ class Gateway:
     # The end of every run
 
     def _finish(self, now_ns: int) -> None:
+        self._expel_dropped(now_ns)
+        if self._recall is not None and self._swim.joined:
+            self._recall.joined()
         if self._recall is not None:
             for name in self._recall.take_questions(now_ns=now_ns):
                 self._outbox.send(name, replication.RecallRecords())
@@ -829,24 +953,59 @@ class Gateway:
         messages, self._outbox.messages = self._outbox.messages, []
         for to, message in messages:
             self._seal(to, message, Channel.STREAM, now_ns)
+        for to, trust_message in self._trust.take_sends():
+            is_short = isinstance(trust_message, OfferTrust)
+            self._seal(to, trust_message, Channel.DATAGRAM if is_short else Channel.STREAM, now_ns)
         owners = self._store.owners()
         if owners != self._watched:
             self._watched = owners
             self._swim.watch(owners)
+        partners = (*self._replicas, *owners)
+        if self._members_changed or partners != self._partners:
+            self._members_changed, self._partners = False, partners
+            self._contacts.open_streams(partners, endpoint_of=self._endpoint_of, outbox=self._outbox)
+            self._contacts.members_changed(now_ns=now_ns)
+        for refused in self._keyring.take_refused():
+            self._outbox.report(
+                "identity-refused",
+                gateway=GatewayName(refused.name) if refused.name else None,
+                detail=refused.reason,
+            )
+
+    def _expel_dropped(self, now_ns: int) -> None:
+        """Whom the trust list, or the calendar, does not let count any more."""
+        for name, refusal in self._trust.take_dropped():
+            self._outbox.report("gateway-expelled", gateway=name, detail=refusal.value)
+            self._sessions.forget(name)
+            self._contacts.forget(name)
+            self._outbox.do(CloseStream(to=name))
+            self._take_swim(self._swim.expel(name, now_ns=now_ns), now_ns)
 
     def _seal(self, to: GatewayName, message: MeshMessage, channel: Channel, now_ns: int) -> None:
+        if to not in self._keyring:
+            # Known from others, by name and address only: it has to show its identity first.
+            endpoint = self._endpoint_of(to)
+            if endpoint is not None:
+                self._introductions.call(endpoint, now_ns=now_ns)
+            return
         try:
-            self._emit(self._sessions.seal(to, encode(message), channel=channel, now_ns=now_ns))
+            self._emit(self._sessions.seal(to, encode(message), channel=channel, now_ns=now_ns), None)
         except MessageTooLongError as error:
             self._outbox.report("message-too-long", gateway=to, detail=str(error))
 
-    def _emit(self, outgoing: tuple[Outgoing, ...]) -> None:
+    def _emit(self, outgoing: tuple[Outgoing, ...], source: Endpoint | None) -> None:
+        """Sends what was sealed; datagrams in answer to one go to where that came from."""
         for message in outgoing:
-            endpoint = self._keyring.peer(message.to).endpoint
-            if message.channel is Channel.STREAM:
+            endpoint = self._endpoint_of(message.to)
+            if message.channel is Channel.DATAGRAM:
+                destination = source or endpoint
+                if destination is not None:
+                    self._outbox.do(SendDatagram(destination=destination, data=message.data))
+            elif endpoint is not None:
                 self._outbox.do(SendFrame(to=message.to, destination=endpoint, data=message.data))
-            else:
-                self._outbox.do(SendDatagram(destination=endpoint, data=message.data))
+
+    def _endpoint_of(self, name: GatewayName) -> Endpoint | None:
+        return self._contacts.endpoint(name, self._swim.member(name))
 
     def _client_status(self, record: ClientRecord, role: str, acknowledged: int) -> ClientStatus:
         return ClientStatus(

@@ -130,5 +130,11 @@ class IkeProbeAnswered(Input, frozen=True):
     gateway: GatewayName
 
 
+class TrustListGiven(Input, frozen=True):
+    """The operator hands over a trust list."""
+
+    trust_list: bytes
+
+
 class LeaveRequested(Input, frozen=True):
     """The operator stops this daemon for good: say so to the mesh."""

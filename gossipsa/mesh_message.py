@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from gossipsa.identifiers import IpAddress
 from gossipsa.outbox import StateMessage
 from gossipsa.swim.messages import SwimPacket
 from gossipsa.wire.codec import Decoder, Value
+from gossipsa.wire.trust import TRUST_LIST_BYTES_MAX, VERSION_MAX
 
 PROTOCOL_VERSION = 1
 
@@ -17,11 +22,12 @@ class Gossip(Value, frozen=True, tag=1):
 
 
 class GatewayMetadata(Value, frozen=True):
-    """What a gateway tells all others about itself, inside its membership entry."""
+    """What a gateway tells all others about itself, inside its membership entry.
+
+    Its place, site and zone, stands in its identity.
+    """
 
     protocol_version: int
-    site: str
-    zone: str
     capacity: int
     """0 takes no records."""
     ike_addresses: tuple[IpAddress, ...]
@@ -32,7 +38,19 @@ class GatewayMetadata(Value, frozen=True):
     """How many records it holds, about: told anew when it is an eighth more or less."""
 
 
-MeshMessage = Gossip | StateMessage
+class OfferTrust(Value, frozen=True, tag=20):
+    """Tells which version of the trust list the sender has."""
+
+    version: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
+
+
+class PassTrust(Value, frozen=True, tag=21):
+    """Brings a gateway up that is behind."""
+
+    trust_list: Annotated[bytes, Meta(max_length=TRUST_LIST_BYTES_MAX)]
+
+
+MeshMessage = Gossip | OfferTrust | PassTrust | StateMessage
 
 MESSAGE_DECODER: Decoder[MeshMessage] = Decoder(MeshMessage)
 METADATA_DECODER: Decoder[GatewayMetadata] = Decoder(GatewayMetadata)

@@ -9,16 +9,18 @@ from gossipsa.swim.messages import MemberState
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
 from gossipsa.wire.codec import MessageDecodeError
+from gossipsa.wire.keyring import Keyring
 
 ROUND_TRIP_UNKNOWN_NS = 100_000_000
 """Taken for a gateway whose round-trip time was never measured, and cannot be estimated."""
 
 
 class MeshView:
-    """Answers `takeover.peers.Peers` from a Swim."""
+    """Answers `takeover.peers.Peers` from a Swim, and places from identities."""
 
-    def __init__(self, swim: Swim) -> None:
+    def __init__(self, swim: Swim, keyring: Keyring) -> None:
         self._swim = swim
+        self._keyring = keyring
         self._metadata: dict[GatewayName, tuple[bytes, GatewayMetadata | None]] = {}
 
     def is_alive(self, name: GatewayName) -> bool:
@@ -79,8 +81,8 @@ class MeshView:
                 Candidate(
                     holder=Holder(member.name, member.boot),
                     round_trip_ns=self.round_trip_ns(member.name),
-                    site=metadata.site,
-                    zone=metadata.zone,
+                    site=self._keyring.site_of(member.name),
+                    zone=self._keyring.zone_of(member.name),
                     capacity=metadata.capacity,
                     records=metadata.records,
                     draining=metadata.draining,

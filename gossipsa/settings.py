@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gossipsa.errors import ConfigurationError
-from gossipsa.identifiers import Endpoint, GatewayName, IpAddress
+from gossipsa.identifiers import Endpoint, IpAddress
 from gossipsa.swim.settings import SwimSettings
 
 _MS = 1_000_000
@@ -14,6 +14,9 @@ _MS = 1_000_000
 def _check(name: str, value: int, lowest: int, highest: int) -> None:
     if not lowest <= value <= highest:
         raise ConfigurationError(f"{name} is {value}, but must be {lowest} to {highest}")
+
+
+SEEDS_MAX = 16
 
 
 class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,15 +117,12 @@ class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings of one gateway's core.
+    """All settings of one gateway's core. Its name, site and zone stand in its identity.
 
     Raises:
         ConfigurationError: a value out of its bounds.
     """
 
-    name: GatewayName
-    site: str = ""
-    zone: str = ""
     capacity: int = 100
     """0 to 1000000. 0 keeps no records for others; of two others one with twice the capacity gets twice the
     records."""
@@ -132,15 +132,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Port from which redirects are sent."""
     mesh_endpoint: Endpoint
     """Where the mesh port of this gateway is reached."""
+    seeds: tuple[Endpoint, ...] = ()
+    """Gateways to find the mesh by, at most SEEDS_MAX; our own address among them does no harm."""
     swim: SwimSettings
     replication: ReplicationSettings = ReplicationSettings()
     takeover: TakeoverSettings = TakeoverSettings()
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.name) <= 64:
-            raise ConfigurationError("a gateway's name has 1 to 64 characters")
         _check("capacity", self.capacity, 0, 1_000_000)
         _check("ike_port", self.ike_port, 1, 65_535)
+        _check("seeds (length)", len(self.seeds), 0, SEEDS_MAX)
         versions = [address.version for address in self.ike_addresses]
         if not versions or len(set(versions)) != len(versions):
             raise ConfigurationError("ike_addresses needs one address of each family that clients use")

@@ -5,6 +5,22 @@ from __future__ import annotations
 import msgspec
 
 
+class IdentityStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Who this gateway is, by the word of its mesh's authority."""
+
+    mesh: str
+    site: str
+    zone: str
+    serial: str
+    """In hexadecimal."""
+    ends_s: int
+    """Unix seconds."""
+    ends_in_s: int
+    """By the daemon's own clock; negative if it has ended."""
+    trust_version: int
+    """Of the trust list that the gateway goes by."""
+
+
 class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One gateway of the mesh as this one sees it."""
 
@@ -50,6 +66,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     boot: str
+    identity: IdentityStatus
     members: tuple[MemberStatus, ...]
     clients: tuple[ClientStatus, ...]
     copies: dict[str, int]

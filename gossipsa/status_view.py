@@ -11,6 +11,7 @@ from rich.text import Text
 from gossipsa.status import GatewayStatus, MemberStatus
 
 CLIENTS_SHOWN = 50
+_DAYS_FEW = 30
 
 _STATE_STYLES = {"alive": "green", "suspect": "yellow", "failed": "bold red", "left": "dim"}
 
@@ -22,7 +23,7 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
         all_clients: not only the first CLIENTS_SHOWN.
     """
     parts: list[RenderableType] = [
-        Text.assemble(("gateway ", "dim"), (status.name, "bold"), ("  boot ", "dim"), status.boot[:8]),
+        _identity(status),
         _members(status),
         _copies(status),
     ]
@@ -31,6 +32,23 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
     if status.counts:
         parts.append(_table("events since the start", ("event", "count"), sorted(status.counts.items())))
     return Group(*parts)
+
+
+def _identity(status: GatewayStatus) -> Text:
+    identity = status.identity
+    days = identity.ends_in_s // 86_400
+    return Text.assemble(
+        ("gateway ", "dim"),
+        (status.name, "bold"),
+        ("  mesh ", "dim"),
+        identity.mesh,
+        ("  boot ", "dim"),
+        status.boot[:8],
+        ("  identity ends in ", "dim"),
+        (f"{days} days", "bold red" if days < _DAYS_FEW else ""),
+        ("  trust list ", "dim"),
+        str(identity.trust_version),
+    )
 
 
 def _members(status: GatewayStatus) -> Table:

@@ -13,15 +13,15 @@ from ipaddress import IPv4Address
 from typing import IO, Protocol
 
 from gossipsa.gateway import Gateway
-from gossipsa.identifiers import BootId, Endpoint, GatewayName, IpAddress
+from gossipsa.identifiers import BootId, Endpoint, IpAddress
 from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
 from gossipsa.status import ClientStatus, GatewayStatus
 from gossipsa.swim.settings import LAN, SwimSettings
-from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
-from gossipsa.wire.keyring import Keyring, Peer
+from gossipsa.wire.keyring import Keyring
 from sim.client import Client
 from sim.driver import Driver
 from sim.host import Host
+from sim.mesh_authority import START_S, MeshAuthority
 from sim.network import Network, Traffic, Weather
 from sim.observations import ClientConnected, ClientDismissed, ClientMoved, EspDelivered, Observation
 from sim.process import Core, Process
@@ -36,6 +36,8 @@ _ROAMING_NETWORK = IPv4Address("198.18.0.0")
 _WIRETAP_PACKETS = 128
 
 _ZONES = 3
+_SEEDS = 3
+"""Gateways that every other one is told of."""
 
 
 class Watcher(Protocol):
@@ -122,10 +124,10 @@ class Cluster:
         """By address, the client that has or had it: no two share one."""
         self.wiretap: dict[str, deque[bytes]] = {}
         """By client: the last ESP packets that it sent, as an attacker has them."""
-        self._keys = {
-            name: KeyPair.from_private(self.streams.stream(name, "mesh key").randbytes(PRIVATE_KEY_BYTES))
-            for name in self.hosts
-        }
+        self.authority = MeshAuthority(self.streams.stream("authority").randbytes)
+        for number, host in enumerate(self.hosts.values(), start=1):
+            zone = f"z{number % _ZONES}" if settings.gateways > _ZONES else host.name
+            host.enrolment = self.authority.enrol(host.name, zone=zone)
         self.connections = 0
         self._roams = 0
         self._sampled: dict[str, GatewayStatus] | None = None
@@ -250,7 +252,10 @@ class Cluster:
     # HostWorld
 
     def send_mesh(self, host: Host, destination: Endpoint, data: bytes) -> None:
-        target = self._by_mesh[destination]
+        target = self._by_mesh.get(destination)
+        if target is None:
+            # Nobody has this address (any more).
+            return
         self.network.send(
             host.name,
             target.name,
@@ -260,7 +265,9 @@ class Cluster:
         )
 
     def send_frame(self, host: Host, destination: Endpoint, data: bytes) -> None:
-        target = self._by_mesh[destination]
+        target = self._by_mesh.get(destination)
+        if target is None:
+            return
         if target.process is None:
             # Connection refused.
             self.network.break_streams(host.name, target.name)
@@ -315,22 +322,18 @@ class Cluster:
             watcher.observe(observation)
 
     def start_process(self, host: Host, boot: BootId) -> Process:
+        assert host.enrolment is not None
         keyring = Keyring(
-            name=host.name,
-            key_pair=self._keys[host.name],
-            peers=[
-                Peer(other.name, self._keys[other.name].public, other.mesh)
-                for other in self.hosts.values()
-                if other is not host
-            ],
+            keys=host.enrolment.keys,
+            identity=host.enrolment.identity,
+            trust=host.trust or host.enrolment.trust,
+            unix_s=START_S + self.clock.now_ns // SECOND_NS,
         )
-        number = int(host.name[1:])
         settings = GatewaySettings(
-            name=GatewayName(host.name),
-            zone=f"z{number % _ZONES}" if self.settings.gateways > _ZONES else host.name,
             ike_addresses=(host.ike_address,),
             ike_port=IKE_PORT,
             mesh_endpoint=host.mesh,
+            seeds=tuple(other.mesh for other in list(self.hosts.values())[:_SEEDS]),
             swim=self.settings.swim,
             replication=self.settings.replication,
             takeover=self.settings.takeover,
@@ -341,6 +344,7 @@ class Cluster:
             boot=boot,
             random=host.random_stream("choices", host.boots),
             entropy=host.random_stream("entropy", host.boots).randbytes,
+            remembered=host.members,
         )
         driver = self._make_driver(host, boot=host.boots)
         process = Process(

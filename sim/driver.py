@@ -27,6 +27,7 @@ from gossipsa.kernel.backend import (
 )
 from gossipsa.kernel.direct_install import client_sas
 from gossipsa.kernel.memory_sad import Operation
+from gossipsa.wire.trust import decode_trust_list
 from sim.host import Host
 from sim.process import Process
 from sim.virtual_clock import MICROSECOND_NS, MILLISECOND_NS
@@ -57,6 +58,13 @@ class Driver:
                 self.host.send_mesh(effect.destination, effect.data)
             case effects.SendFrame():
                 self.host.send_frame(effect.destination, effect.data)
+            case effects.OpenStream() | effects.CloseStream():
+                # Streams of the simulated network are there when they are needed.
+                pass
+            case effects.RememberTrust():
+                self.host.trust = decode_trust_list(effect.trust_list)
+            case effects.RememberMembers():
+                self.host.members = effect.endpoints
             case effects.ProbeIke():
                 self.probe_ike(effect)
             case effects.SendIke():

@@ -21,10 +21,12 @@ from gossipsa.ipsec.esp import peek_esp
 from gossipsa.ipsec.security_association import SaCounters
 from gossipsa.kernel.backend import SaId
 from gossipsa.kernel.memory_sad import InboundDrop, Opened, Operation
+from gossipsa.wire.trust import TrustList
 from sim.client import SERIAL_BYTES
 from sim.host_clock import HostClock
 from sim.ike_daemon import DaemonSession, SimulatedIkeDaemon
 from sim.kernel import SimulatedKernel
+from sim.mesh_authority import Enrolment
 from sim.observations import ClientForgotten, EspAccepted, EspSent, FaultInjected, IkeSealed, Observation
 from sim.process import Process
 from sim.trace import Trace
@@ -87,6 +89,11 @@ class Host:
         self.ike_daemon: SimulatedIkeDaemon | None = None
         self.process: Process | None = None
         self.boots = 0
+        self.enrolment: Enrolment | None = None
+        self.trust: TrustList | None = None
+        """The list kept on disk, if there is one."""
+        self.members: tuple[Endpoint, ...] = ()
+        """Where members were, as kept on disk."""
         self._world = world
         self._trace = trace
         self._random_stream = random_stream

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import base64
 import contextlib
+import io
 import json
 import stat
 import threading
@@ -12,14 +12,20 @@ import pytest
 import trio
 
 from gossipsa.cli import EXIT_CONFIGURATION, EXIT_FAILED, main
-from gossipsa.config import read_private_key
 from gossipsa.daemon.admin import AdminActions, AdminRequests, AdminServer
 from gossipsa.daemon.counts import Counts
-from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
+from gossipsa.key_files import read_gateway_keys
+from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
+from gossipsa.wire.identity import decode_request
+from gossipsa.wire.text_form import TextKind, from_text
+from gossipsa.wire.trust import decode_trust_list
 
 STATUS = GatewayStatus(
     name="a",
     boot="0011223344",
+    identity=IdentityStatus(
+        mesh="m", site="s", zone="z", serial="00", ends_s=1_900_000_000, ends_in_s=86_400, trust_version=3
+    ),
     members=(
         MemberStatus(
             name="b",
@@ -61,9 +67,13 @@ def config(tmp_path: Path) -> Path:
         kernel = "memory"
         ike = "none"
         [gateway]
-        name = "a"
         listen = "127.0.0.1:17946"
         private_key_file = "a.key"
+        identity_file = "a.identity"
+        state_directory = "state"
+        [mesh]
+        trust_file = "trust"
+        seeds = ["127.0.0.1:17946"]
         [admin]
         socket = "a.sock"
         """
@@ -78,10 +88,15 @@ def daemon_answering(path: Path) -> Iterator[list[str]]:
     stop = trio.Event()
     ready = threading.Event()
     token: list[trio.lowlevel.TrioToken] = []
+
+    async def take_trust(trust_list: bytes) -> None:
+        asked.append(f"trust list version {decode_trust_list(trust_list).version}")
+
     actions = AdminActions(
         status=lambda: STATUS,
         metrics=lambda: "gossipsa_up 1\n",
         leave=lambda: asked.append("leave"),
+        trust=take_trust,
         offer=None,
     )
 
@@ -105,17 +120,44 @@ def daemon_answering(path: Path) -> Iterator[list[str]]:
         thread.join()
 
 
+def enrol(config: Path, *, name: str = "a", days: str = "365") -> None:
+    """Everything from nothing to a configuration that `check` likes."""
+    directory = config.parent
+    key, trust = str(directory / "authority.key"), str(directory / "trust")
+    unsealed = "--no-passphrase"
+    if not (directory / "trust").exists():
+        assert main(["authority", "init", "--mesh", "m", "--key", key, "--trust", trust, unsealed]) == 0
+    if not (directory / "a.key").exists():
+        assert main(["genkey", "--config", str(config)]) == 0
+    request = read_request(directory / "a.key")
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        arguments = ["--key", key, "--trust", trust, "--name", name, "--days", days, "--request", request]
+        assert main(["authority", "issue", *arguments, "--site", "s", "--zone", "z"]) == 0
+    (directory / "a.identity").write_text(printed.getvalue())
+
+
+def read_request(key_file: Path) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(["request", "--key", str(key_file)]) == 0
+    return printed.getvalue().strip()
+
+
+def authority_files(directory: Path) -> tuple[str, ...]:
+    return ("--key", str(directory / "authority.key"), "--trust", str(directory / "trust"))
+
+
 def test_genkey_makes_a_key_that_only_its_owner_reads(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["genkey", "--config", str(config)]) == 0
     key_file = config.parent / "a.key"
-    public = capsys.readouterr().out.strip()
+    printed = capsys.readouterr().out.strip()
 
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
-    assert base64.b64decode(public) == read_private_key(key_file).public
-    assert main(["pubkey", "--key", str(key_file)]) == 0
-    assert capsys.readouterr().out.strip() == public
+    request = decode_request(from_text(TextKind.REQUEST, printed))
+    assert request.signing_key == read_gateway_keys(key_file).signing.public
+    assert main(["request", "--config", str(config)]) == 0
+    assert capsys.readouterr().out.strip() == printed
 
 
 def test_genkey_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,12 +174,27 @@ def test_check_says_what_is_right_and_what_is_wrong(config: Path, capsys: pytest
     assert main(["check", "--config", str(config)]) == EXIT_CONFIGURATION
     assert "a.key: cannot be read" in capsys.readouterr().err
 
-    main(["genkey", "--config", str(config)])
-    public = capsys.readouterr().out.strip()
+    enrol(config)
+    capsys.readouterr()
     assert main(["check", "--config", str(config)]) == 0
-    output = capsys.readouterr().out
-    assert "gateway a, 0 peers" in output
-    assert f"public key: {public}" in output
+    said = capsys.readouterr()
+    assert "gateway a of mesh m, 1 seeds" in said.out
+    assert "in 364 days" in said.out or "in 365 days" in said.out
+    assert "trust list: version 1" in said.out
+    assert said.err == ""
+
+
+def test_check_warns_of_an_identity_that_ends_soon(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    enrol(config, days="20")
+    assert main(["check", "--config", str(config)]) == 0
+    assert "the identity ends soon" in capsys.readouterr().err
+
+
+def test_check_refuses_a_revoked_identity(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    enrol(config)
+    assert main(["authority", "revoke", *authority_files(config.parent), "--name", "a"]) == 0
+    assert main(["check", "--config", str(config)]) == EXIT_CONFIGURATION
+    assert "does not count here: revoked" in capsys.readouterr().err
 
 
 def test_run_refuses_a_bad_configuration_with_the_status_that_ends_restarts(
@@ -184,6 +241,16 @@ def test_metrics_and_leave_are_passed_on(config: Path, capsys: pytest.CaptureFix
 
     assert capsys.readouterr().out == "gossipsa_up 1\n"
     assert asked == ["leave"]
+
+
+def test_trust_list_is_handed_to_the_daemon(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    enrol(config)
+    trust = str(config.parent / "trust")
+    with daemon_answering(config.parent / "a.sock") as asked:
+        assert main(["trust", trust, "--config", str(config)]) == 0
+        assert main(["trust", str(config), "--config", str(config)]) == EXIT_CONFIGURATION
+    assert asked == ["trust list version 1"]
+    assert "must begin with gossipsa-trust:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["status", "metrics", "leave"])

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
+import random
 import re
+import time
 import tomllib
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gossipsa.config import load_configuration, read_private_key
+from examples.demo.mesh_authority import MeshAuthority
+from gossipsa.config import load_configuration
 from gossipsa.config_table import key_of_field, parse_endpoint, settings_fields
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import Endpoint
@@ -22,18 +24,17 @@ from gossipsa.strongswan.settings import CharonSettings
 from gossipsa.swim.settings import LAN, WAN
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "gossipsa.toml"
-KEY = base64.b64encode(bytes(range(32))).decode()
-OTHER_KEY = base64.b64encode(bytes(range(1, 33))).decode()
 SMALLEST = """
 [gateway]
-name = "a"
 listen = "10.0.2.2:7946"
 """
-PEER = f"""
-[[peers]]
-name = "b"
-public_key = "{KEY}"
-address = "10.0.3.2:7946"
+
+FILES = """
+private_key_file = "key"
+identity_file = "identity"
+state_directory = "state"
+[mesh]
+trust_file = "trust"
 """
 
 
@@ -54,7 +55,7 @@ def test_smallest_configuration_has_defaults_for_the_rest(tmp_path: Path) -> Non
     assert configuration.gateway.swim == LAN
     assert configuration.xfrm == XfrmSettings()
     assert configuration.charon == CharonSettings()
-    assert configuration.peers == ()
+    assert configuration.gateway.seeds == ()
 
 
 def test_example_describes_every_setting(tmp_path: Path) -> None:
@@ -128,7 +129,6 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
     [
         ("", "gateway.listen: is missing"),
         ("[gateway]\n", "gateway.listen: is missing"),
-        ('[gateway]\nlisten = "10.0.2.2:7946"', "gateway.name: is missing"),
         (SMALLEST + "colour = 1", "gateway.colour: is no setting that gossipsa knows"),
         (SMALLEST + "[colour]", "colour: is no setting that gossipsa knows"),
         (SMALLEST + "[swim]\nprobe_interval_ns = 5", "swim.probe_interval_ns: is no setting"),
@@ -149,8 +149,6 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         (SMALLEST + "[takeover]\nrekey_after_takeover = 1", "rekey_after_takeover: must be true or false"),
         (SMALLEST + "[replication]\nreplicas = 0", "replication: replicas is 0, but must be 1 to 4"),
         (SMALLEST + "capacity = -1", "gateway.capacity: is -1, but must be 0 to 1000000"),
-        (SMALLEST + "site = 5", "gateway.site: must be a text, not a number"),
-        (SMALLEST.replace('"a"', '""'), "gateway: a gateway's name has 1 to 64 characters"),
         (SMALLEST.replace("10.0.2.2:7946", "10.0.2.2"), 'gateway.listen: "10.0.2.2" is not address:port'),
         (SMALLEST.replace("10.0.2.2", "example.org"), "does not begin with an IP address"),
         (SMALLEST.replace("10.0.2.2", "0.0.0.0"), "gateway.advertise: 0.0.0.0:7946 is nowhere"),
@@ -160,8 +158,14 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         ('kernel = "windows"\n' + SMALLEST, 'kernel: is "windows", but must be one of xfrm, memory'),
         ('ike = "libreswan"\n' + SMALLEST, 'ike: is "libreswan", but must be one of strongswan, none'),
         ("ike = 5\n" + SMALLEST, "ike: must be a table, not a number"),
-        ("peers = 5\n" + SMALLEST, "peers: must be a list, not a number"),
-        ("peers = [5]\n" + SMALLEST, "peers[0]: must be a table"),
+        (SMALLEST + 'name = "a"', "gateway.name: is no setting that gossipsa knows"),
+        (SMALLEST + "[[peers]]", "peers: is no setting that gossipsa knows"),
+        (SMALLEST + "[mesh]\nseeds = 5", "mesh.seeds: must be a list, not a number"),
+        (SMALLEST + "[mesh]\nseeds = [5]", "mesh.seeds[0]: must be a text, not a number"),
+        (SMALLEST + '[mesh]\nseeds = ["b:1"]', 'mesh.seeds[0]: "b:1" does not begin with an IP address'),
+        (SMALLEST + '[mesh]\nseeds = ["0.0.0.0:1"]', "mesh.seeds[0]: 0.0.0.0:1 is nowhere"),
+        (SMALLEST + f"[mesh]\nseeds = {17 * ['10.0.3.2:1']}", "mesh.seeds: are 17, but may be 16"),
+        (SMALLEST + "[mesh]\nlabel = 5", "mesh.label: is no setting that gossipsa knows"),
         (SMALLEST + '[ike]\ndaemon = "none"\nvici_path = "/x"', "ike.vici_path: is no setting"),
         (SMALLEST + '[ike]\naddresses = ["::"]', "ike.addresses: must be addresses that clients can send to"),
         (SMALLEST + '[ike]\naddresses = ["10.0.0.1", "10.0.0.2"]', "ike_addresses needs one address of each"),
@@ -170,12 +174,6 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         (SMALLEST + "[ike]\naddresses = [5]", "ike.addresses: '5' does not appear to be"),
         (SMALLEST + "[ike]\nsegment_count = 17", "ike: segment_count is 17"),
         (SMALLEST + '[log]\nlevel = "loud"', 'log.level: is "loud"'),
-        (SMALLEST + PEER + PEER, "peers[1].name: b stands twice"),
-        (SMALLEST + PEER.replace('"b"', '"a"'), "peers: a is this gateway itself"),
-        (SMALLEST + PEER.replace(KEY, "AAAA"), "peers[0].public_key: has 3 bytes, but must have 32"),
-        (SMALLEST + PEER.replace(KEY, "no key!"), "peers[0].public_key: is no base64 text"),
-        (SMALLEST + PEER.replace("10.0.3.2", "0.0.0.0"), "peers[0].address: 0.0.0.0:7946 is nowhere"),
-        (SMALLEST + PEER + "port = 5", "peers[0].port: is no setting that gossipsa knows"),
         (SMALLEST + "[swim]\nprobe_interval_ms = inf", "swim.probe_interval_ms: is inf, and must be finite"),
         (SMALLEST + "[swim]\nprobe_interval_ms = nan", "swim.probe_interval_ms: is nan, and must be finite"),
         (SMALLEST + '[log]\nevents_file = "\\u0000"', "log.events_file: is no path"),
@@ -241,39 +239,20 @@ def test_what_is_no_endpoint_is_refused(text: str) -> None:
         parse_endpoint(text)
 
 
-def _key_file(tmp_path: Path, content: str = KEY, mode: int = 0o600) -> Path:
-    file = tmp_path / "private.key"
-    file.write_text(content + "\n")
-    file.chmod(mode)
-    return file
+def test_keyring_is_made_of_the_files_that_the_configuration_names(tmp_path: Path) -> None:
+    authority = MeshAuthority("m", random.Random(1).randbytes)
+    authority.write_trust(tmp_path / "trust")
+    authority.enrol("a", site="s", zone="z", key_file=tmp_path / "key", identity_file=tmp_path / "identity")
+    text = SMALLEST + FILES
+    keyring = load_configuration(_write(tmp_path, text)).keyring(unix_s=int(time.time()))
+
+    assert (keyring.name, keyring.mesh, keyring.own.site, keyring.own.zone) == ("a", "m", "s", "z")
 
 
-def test_private_key_is_read(tmp_path: Path) -> None:
-    assert read_private_key(_key_file(tmp_path)).private == bytes(range(32))
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o601])
-def test_private_key_that_others_have_rights_on_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(ConfigurationError, match="chmod 600"):
-        read_private_key(_key_file(tmp_path, mode=mode))
-
-
-@pytest.mark.parametrize("content", ["", "not base64!", KEY[:-4], KEY + "AAAA", "\xff"])
-def test_bad_private_key_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        read_private_key(_key_file(tmp_path, content))
-    assert not content or content not in str(raised.value)
-
-
-def test_directory_is_no_key_file(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="directory"):
-        read_private_key(tmp_path)
-
-
-def test_peer_with_our_own_key_is_refused(tmp_path: Path) -> None:
-    key_file = _key_file(tmp_path)
-    own = read_private_key(key_file).public
-    peer = PEER.replace(KEY, base64.b64encode(own).decode())
-    text = SMALLEST + f'private_key_file = "{key_file}"\n' + peer
-    with pytest.raises(ConfigurationError, match="public key of b"):
-        load_configuration(_write(tmp_path, text)).keyring()
+def test_identity_for_another_key_is_refused(tmp_path: Path) -> None:
+    authority = MeshAuthority("m", random.Random(1).randbytes)
+    authority.write_trust(tmp_path / "trust")
+    authority.enrol("a", site="", zone="", key_file=tmp_path / "key", identity_file=tmp_path / "other")
+    authority.enrol("b", site="", zone="", key_file=tmp_path / "b", identity_file=tmp_path / "identity")
+    with pytest.raises(ConfigurationError, match="identity: the identity of b was issued for another"):
+        load_configuration(_write(tmp_path, SMALLEST + FILES)).keyring(unix_s=int(time.time()))

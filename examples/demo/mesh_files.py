@@ -1,4 +1,4 @@
-"""The gateways' files: keys and configurations of a mesh on loopback, in one directory.
+"""The gateways' files: keys, identities and configurations of a mesh on loopback, in one directory.
 
 All of 127.0.0.0/8 is the loopback interface's on Linux, so that every gateway and every client has an address
 of its own. Ports are not the standard ones: a real IKE daemon may be running beside the demo.
@@ -6,8 +6,6 @@ of its own. Ports are not the standard ones: a real IKE daemon may be running be
 
 from __future__ import annotations
 
-import base64
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -15,8 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from examples.demo.client_states import Draw
+from examples.demo.mesh_authority import MeshAuthority
 from gossipsa.identifiers import Endpoint, GatewayName
-from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
 
 GATEWAY_NAMES = (
     "amsterdam",
@@ -33,6 +31,9 @@ CLIENTS_MAX = 5_000
 
 _IKE_PORT = 14_500
 _MESH_PORT = 17_946
+_TRUST_FILE = "trust"
+_SEEDS = 4
+"""Gateways that all others are told of."""
 _CLIENTS_A_SUBNET = 250
 
 
@@ -83,10 +84,17 @@ def write_mesh(
         draw: source of private keys.
     """
     gateways = tuple(_place(directory, index, addresses) for index in range(count))
-    key_pairs = [KeyPair.from_private(draw(PRIVATE_KEY_BYTES)) for _ in gateways]
-    for gateway, key_pair in zip(gateways, key_pairs, strict=True):
-        _write_private(_key_file(gateway), base64.b64encode(key_pair.private) + b"\n")
-        gateway.configuration.write_text(_configuration(gateway, gateways, key_pairs), encoding="utf-8")
+    authority = MeshAuthority("demo", draw)
+    authority.write_trust(directory / _TRUST_FILE)
+    for gateway in gateways:
+        authority.enrol(
+            gateway.name,
+            site=gateway.name,
+            zone=gateway.name,
+            key_file=gateway.configuration.with_suffix(".key"),
+            identity_file=gateway.configuration.with_suffix(".identity"),
+        )
+        gateway.configuration.write_text(_configuration(gateway, gateways), encoding="utf-8")
     return gateways
 
 
@@ -104,27 +112,19 @@ def _place(directory: Path, index: int, addresses: GatewayAddresses) -> GatewayF
     )
 
 
-def _configuration(
-    gateway: GatewayFiles, gateways: Sequence[GatewayFiles], key_pairs: Sequence[KeyPair]
-) -> str:
-    peers = "".join(
-        f"""
-[[peers]]
-name = "{peer.name}"
-public_key = "{base64.b64encode(key_pair.public).decode()}"
-address = "{peer.mesh}"
-"""
-        for peer, key_pair in zip(gateways, key_pairs, strict=True)
-        if peer is not gateway
-    )
+def _configuration(gateway: GatewayFiles, gateways: Sequence[GatewayFiles]) -> str:
+    seeds = ", ".join(f'"{seed.mesh}"' for seed in gateways[:_SEEDS])
     return f"""kernel = "memory"
 
 [gateway]
-name = "{gateway.name}"
-site = "{gateway.name}"
-zone = "{gateway.name}"
 listen = "{gateway.mesh}"
-private_key_file = "{_key_file(gateway)}"
+private_key_file = "{gateway.name}.key"
+identity_file = "{gateway.name}.identity"
+state_directory = "{gateway.name}.state"
+
+[mesh]
+trust_file = "{_TRUST_FILE}"
+seeds = [{seeds}]
 
 [ike]
 daemon = "none"
@@ -139,13 +139,4 @@ socket = "{gateway.admin_socket}"
 
 [log]
 events_file = "{gateway.events}"
-{peers}"""
-
-
-def _key_file(gateway: GatewayFiles) -> Path:
-    return gateway.configuration.with_suffix(".key")
-
-
-def _write_private(file: Path, content: bytes) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
-        opened.write(content)
+"""

@@ -1,7 +1,8 @@
 """The admin socket: one JSON object a line in each direction, for the operator on this host alone.
 
-Requests: {"op": "status"}, {"op": "metrics"}, {"op": "leave"}, {"op": "offer", "client": "<hex>", "state":
-"<base64 of the state as it travels>"}. Answers: the status; {"text": "..."}; {"ok": true}; {"error": "..."}.
+Requests: {"op": "status"}, {"op": "metrics"}, {"op": "leave"}, {"op": "trust", "trust": "<base64 of a trust
+list>"}, {"op": "offer", "client": "<hex>", "state": "<base64 of the state as it travels>"}. Answers: the
+status; {"text": "..."}; {"ok": true}; {"error": "..."}.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     op: str
     client: str | None = None
     state: str | None = None
+    trust: str | None = None
 
 
 class AdminActions(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +53,8 @@ class AdminActions(msgspec.Struct, frozen=True, kw_only=True):
     status: Callable[[], GatewayStatus]
     metrics: Callable[[], str]
     leave: Callable[[], None]
+    trust: Callable[[bytes], Awaitable[None]]
+    """Raises GossipsaError."""
     offer: Callable[[ClientId, ClientState], Awaitable[None]] | None
     """None: clients come from the IKE daemon. Raises GossipsaError."""
 
@@ -77,6 +81,8 @@ class AdminRequests:
     async def _carry_out(self, request: Request) -> Any:
         if request.op != "offer" and (request.client is not None or request.state is not None):
             raise RequestError(f"{request.op} takes no client and no state")
+        if request.op != "trust" and request.trust is not None:
+            raise RequestError(f"{request.op} takes no trust list")
         match request.op:
             case "status":
                 return self._actions.status()
@@ -84,13 +90,17 @@ class AdminRequests:
                 return {"text": self._actions.metrics()}
             case "leave":
                 self._actions.leave()
+            case "trust":
+                await self._actions.trust(_decode_trust(request))
             case "offer":
                 if self._actions.offer is None:
                     raise RequestError('offer needs ike = "none": here clients come from the IKE daemon')
                 client, state = _decode_offer(request)
                 await self._actions.offer(client, state)
             case _:
-                raise RequestError(f"no such op: {request.op[:64]}; there are status, metrics, offer, leave")
+                raise RequestError(
+                    f"no such op: {request.op[:64]}; there are status, metrics, offer, trust, leave"
+                )
         return {"ok": True}
 
 
@@ -164,6 +174,13 @@ def _decode_request(line: bytes) -> Request:
         return _REQUEST_DECODER.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(f"bad request: {error}") from None
+
+
+def _decode_trust(request: Request) -> bytes:
+    try:
+        return base64.b64decode(request.trust or "", validate=True)
+    except (ValueError, binascii.Error):
+        raise RequestError("trust is base64") from None
 
 
 def _decode_offer(request: Request) -> tuple[ClientId, ClientState]:

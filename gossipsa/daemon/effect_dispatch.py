@@ -8,13 +8,18 @@ from gossipsa.daemon.counters import CounterReader
 from gossipsa.daemon.ike_messages import IkeMessages
 from gossipsa.daemon.ike_probe import IkeProber
 from gossipsa.daemon.installer import CLIENT_EFFECTS, Installer
+from gossipsa.daemon.state_keeper import StateKeeper
 from gossipsa.daemon.stream_sender import StreamSender
 from gossipsa.daemon.udp import MeshSocket
 from gossipsa.effects import (
     ActivateClient,
     AdoptClients,
+    CloseStream,
     Effect,
+    OpenStream,
     ProbeIke,
+    RememberMembers,
+    RememberTrust,
     RemoveClient,
     Report,
     SendDatagram,
@@ -36,6 +41,7 @@ class EffectDispatch:
         ike_messages: IkeMessages,
         installer: Installer,
         counters: CounterReader,
+        state: StateKeeper,
         report: Callable[[Report], None],
     ) -> None:
         self._mesh = mesh
@@ -44,6 +50,7 @@ class EffectDispatch:
         self._ike_messages = ike_messages
         self._installer = installer
         self._counters = counters
+        self._state = state
         self._report = report
 
     def carry_out(self, effects: Sequence[Effect]) -> list[Input]:
@@ -55,6 +62,12 @@ class EffectDispatch:
                     self._mesh.send(destination, data)
                 case SendFrame(to=to, destination=destination, data=data):
                     self._streams.send(to, destination, data)
+                case OpenStream(to=to, destination=destination):
+                    self._streams.open(to, destination)
+                case CloseStream(to=to):
+                    self._streams.close(to)
+                case RememberTrust() | RememberMembers():
+                    self._state.keep(effect)
                 case SendIke():
                     self._ike_messages.send(effect)
                 case ProbeIke(gateway=gateway, address=address):

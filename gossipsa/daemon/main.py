@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -27,6 +28,7 @@ from gossipsa.ike_daemon import IkeDaemon
 from gossipsa.kernel.backend import Kernel
 from gossipsa.kernel.direct_install import DirectInstall
 from gossipsa.kernel.memory import MemoryKernelSettings, open_memory_kernel
+from gossipsa.wire.keyring import Keyring
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +42,10 @@ def run_daemon(configuration: Configuration) -> None:
     """
     inherited = inherited_sockets(os.environ, pid=os.getpid())
     refused = harden_process()
+    keyring = configuration.keyring(unix_s=int(time.time()))
     counts = Counts()
     lines = LineWriter(counts=counts)
-    log = EventLog(configuration.log, own=configuration.gateway.name, lines=lines, stream=sys.stderr)
+    log = EventLog(configuration.log, own=keyring.name, lines=lines, stream=sys.stderr)
     handler = EventLogHandler(log)
     root = logging.getLogger()
     root.addHandler(handler)
@@ -50,7 +53,7 @@ def run_daemon(configuration: Configuration) -> None:
     try:
         for complaint in refused:
             logger.warning("%s", complaint)
-        trio.run(_run, configuration, inherited, log, counts)
+        trio.run(_run, configuration, keyring, inherited, log, counts)
     finally:
         root.removeHandler(handler)
         lines.close()
@@ -58,7 +61,11 @@ def run_daemon(configuration: Configuration) -> None:
 
 
 async def _run(
-    configuration: Configuration, inherited: Mapping[str, socket.socket], log: EventLog, counts: Counts
+    configuration: Configuration,
+    keyring: Keyring,
+    inherited: Mapping[str, socket.socket],
+    log: EventLog,
+    counts: Counts,
 ) -> None:
     stop = trio.Event()
     async with AsyncExitStack() as stack:
@@ -67,6 +74,7 @@ async def _run(
         service = await stack.enter_async_context(
             open_service(
                 configuration,
+                keyring=keyring,
                 kernel=kernel,
                 ike=ike,
                 log=log,

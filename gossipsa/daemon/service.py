@@ -25,6 +25,7 @@ from gossipsa.daemon.installer import Installer
 from gossipsa.daemon.metrics import render_metrics
 from gossipsa.daemon.number_keeper import NumberKeeper
 from gossipsa.daemon.run_loop import RunLoop
+from gossipsa.daemon.state_keeper import StateKeeper
 from gossipsa.daemon.stream_listener import StreamLimits, StreamListener, open_listener
 from gossipsa.daemon.stream_sender import SenderLimits, StreamSender
 from gossipsa.daemon.udp import MeshSocket, open_udp
@@ -41,12 +42,14 @@ from gossipsa.inputs import (
     LeaveRequested,
     PacketLimitReached,
     Started,
+    TrustListGiven,
 )
 from gossipsa.kernel.backend import Kernel
 from gossipsa.kernel.direct_install import DirectInstall
+from gossipsa.state_files import read_members
+from gossipsa.wire.keyring import Keyring
+from gossipsa.wire.trust import TrustError, decode_trust_list
 
-_EAGER_PEERS_MAX = 64
-"""In larger meshes streams open when they are first needed: most gateways never talk to most others."""
 _FAREWELL_S = 0.5
 """How long a farewell may take to get out."""
 _FINISH_S = 3.0
@@ -65,6 +68,7 @@ class Service:
         self,
         configuration: Configuration,
         *,
+        keyring: Keyring,
         kernel: Kernel,
         ike: IkeDaemon,
         log: EventLog,
@@ -77,24 +81,22 @@ class Service:
         self._counts = counts
         self._more_counts = more_counts
         self._leaves_on_stop = configuration.leave_on_stop
-        peers = configuration.peers
+        self._keyring = keyring
         self.gateway = Gateway(
             settings=configuration.gateway,
-            keyring=configuration.keyring(),
+            keyring=keyring,
             boot=BootId(os.urandom(BOOT_ID_BYTES)),
             random=random.Random(os.urandom(_SEED_BYTES)),
             entropy=os.urandom,
+            remembered=read_members(configuration.state_directory),
         )
+        self._state = StateKeeper(configuration.state_directory, report=log.report)
         udp = resources.enter_context(open_udp(configuration.listen))
         tcp = resources.enter_context(open_listener(configuration.listen))
         self._mesh = MeshSocket(udp, counts=counts)
-        limits = StreamLimits(connections_max=2 * len(peers) + 16)
+        limits = StreamLimits(connections_max=2 * configuration.gateway.swim.members_max + 16)
         self._listener = StreamListener(tcp, limits=limits, counts=counts, report=log.report)
-        self._streams = StreamSender(
-            limits=SenderLimits(),
-            counts=counts,
-            eager=[(peer.name, peer.endpoint) for peer in peers] if len(peers) <= _EAGER_PEERS_MAX else (),
-        )
+        self._streams = StreamSender(limits=SenderLimits(), counts=counts)
         self._prober = IkeProber(
             port=configuration.ike_probe_port, entropy=os.urandom, clock_ns=monotonic_ns, counts=counts
         )
@@ -108,6 +110,7 @@ class Service:
             ike_messages=self._ike_messages,
             installer=self._installer,
             counters=self._counters,
+            state=self._state,
             report=log.report,
         )
         self._loop = RunLoop(self.gateway, carry_out=dispatch.carry_out, clock_ns=monotonic_ns)
@@ -116,6 +119,7 @@ class Service:
             status=lambda: self.gateway.status(now_ns=monotonic_ns()),
             metrics=self._metrics,
             leave=self._leave_wanted.set,
+            trust=self._take_trust,
             offer=ike.offer if isinstance(ike, DirectInstall) else None,
         )
         self._admin = AdminServer(configuration.admin_socket, AdminRequests(actions, counts=counts))
@@ -151,7 +155,13 @@ class Service:
         """
         inputs = self._loop.inputs
         async with trio.open_nursery() as nursery:
-            for part in (self._installer.run, self._streams.run, self._loop.run, self._admin.run):
+            for part in (
+                self._installer.run,
+                self._streams.run,
+                self._loop.run,
+                self._admin.run,
+                self._state.run,
+            ):
                 nursery.start_soon(part)
             nursery.start_soon(self._ike_messages.send_waiting)
             for source in (
@@ -209,6 +219,18 @@ class Service:
                 self._counters.forget(client)
         await self._loop.inputs.send(answer)
 
+    async def _take_trust(self, trust_list: bytes) -> None:
+        """The operator hands over a trust list. Raises GossipsaError if it cannot be gone by."""
+        trust, newer = self._keyring.trust, decode_trust_list(trust_list)
+        if newer == trust:
+            return
+        if not trust.accepts(newer):
+            raise TrustError(
+                f"version {newer.version} of mesh {newer.mesh} does not follow from "
+                f"version {trust.version} of mesh {trust.mesh}"
+            )
+        await self._loop.inputs.send(TrustListGiven(trust_list=trust_list))
+
     def _metrics(self) -> str:
         return render_metrics(
             self.gateway.status(now_ns=monotonic_ns()),
@@ -228,6 +250,7 @@ class Service:
 async def open_service(
     configuration: Configuration,
     *,
+    keyring: Keyring,
     kernel: Kernel,
     ike: IkeDaemon,
     log: EventLog,
@@ -245,6 +268,7 @@ async def open_service(
     with ExitStack() as resources:
         yield Service(
             configuration,
+            keyring=keyring,
             kernel=kernel,
             ike=ike,
             log=log,

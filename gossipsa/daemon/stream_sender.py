@@ -6,7 +6,6 @@ import contextlib
 import random
 import socket
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import trio
@@ -50,6 +49,7 @@ class _Lane:
         self.bytes = 0
         self.changed = trio.Event()
         self.is_connected = False
+        self.scope = trio.CancelScope()
 
     def wake(self) -> None:
         self.changed.set()
@@ -57,18 +57,11 @@ class _Lane:
 
 
 class StreamSender:
-    """Keeps a connection to each gateway that there was something to say to.
+    """Keeps a connection to each gateway that there was something to say to, or will be."""
 
-    Args:
-        eager: gateways to connect to at once, so that the first frame need not wait.
-    """
-
-    def __init__(
-        self, *, limits: SenderLimits, counts: Counts, eager: Iterable[tuple[GatewayName, Endpoint]] = ()
-    ) -> None:
+    def __init__(self, *, limits: SenderLimits, counts: Counts) -> None:
         self._limits = limits
         self._counts = counts
-        self._eager = dict(eager)
         self._lanes: dict[GatewayName, _Lane] = {}
         self._nursery: trio.Nursery | None = None
         # For nothing but the spread of retries.
@@ -87,9 +80,18 @@ class StreamSender:
             self._nursery = nursery
             for name, lane in self._lanes.items():
                 nursery.start_soon(self._serve, lane, name=f"stream to {name}")
-            for name, destination in self._eager.items():
-                self._lane(name, destination)
             await trio.sleep_forever()
+
+    def open(self, to: GatewayName, destination: Endpoint) -> None:
+        """Connects, so that the first frame need not wait."""
+        self._lane(to, destination)
+
+    def close(self, to: GatewayName) -> None:
+        """Ends the connection to a gateway; what waits for it is dropped."""
+        lane = self._lanes.pop(to, None)
+        if lane is not None:
+            self._counts.add(Count.FRAMES_DROPPED, len(lane.frames))
+            lane.scope.cancel()
 
     def send(self, to: GatewayName, destination: Endpoint, data: bytes) -> None:
         """Queues a frame. Never blocks; what does not fit pushes out the oldest."""
@@ -97,8 +99,6 @@ class StreamSender:
         if lane is None:
             self._counts.add(Count.FRAMES_DROPPED)
             return
-        if lane.destination != destination:
-            lane.destination = destination
         frame = encode_frame(data)
         lane.frames.append(frame)
         lane.bytes += len(frame)
@@ -109,6 +109,9 @@ class StreamSender:
 
     def _lane(self, name: GatewayName, destination: Endpoint) -> _Lane | None:
         lane = self._lanes.get(name)
+        if lane is not None and lane.destination != destination:
+            lane.destination = destination
+            lane.wake()
         if lane is None:
             if len(self._lanes) >= _GATEWAYS_MAX:
                 return None
@@ -118,6 +121,10 @@ class StreamSender:
         return lane
 
     async def _serve(self, lane: _Lane) -> None:
+        with lane.scope:
+            await self._keep_connected(lane)
+
+    async def _keep_connected(self, lane: _Lane) -> None:
         backoff_s = self._limits.backoff_first_s
         while True:
             stream = await self._connect(lane.destination)

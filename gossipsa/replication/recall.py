@@ -16,15 +16,16 @@ _ASK_INTERVAL_NS = 400_000_000
 
 
 class Recall:
-    """Asks, and collects the answers: of all gateways for 1.5 s, of those that live for 5 s at most.
+    """Asks, and collects the answers: of whoever joins for 1.5 s, of those that live for 5 s at most.
 
-    To begin without the records of living gateways costs much: clients that nobody names are asked of the IKE
-    daemon, which then rekeys every CHILD_SA.
+    It ends early when everybody has answered of whom the mesh knows, once we have joined it. To begin without
+    the records of living gateways costs much: clients that nobody names are asked of the IKE daemon, which
+    then rekeys every CHILD_SA.
     """
 
-    def __init__(self, *, me: GatewayName, expected: frozenset[GatewayName], now_ns: int) -> None:
+    def __init__(self, *, me: GatewayName, now_ns: int) -> None:
         self._me = me
-        self._missing = set(expected)
+        self._knows_all = False
         self._records: dict[ClientId, ClientRecord] = {}
         self._keepers: dict[ClientId, dict[GatewayName, None]] = {}
         self._asked_ns: dict[GatewayName, int] = {}
@@ -38,8 +39,11 @@ class Recall:
 
     def ask(self, name: GatewayName) -> None:
         """A gateway lives: it is asked until it answers."""
-        self._missing.add(name)
         self._asked_ns[name] = 0
+
+    def joined(self) -> None:
+        """All gateways that live have been named, or there is nobody to ask."""
+        self._knows_all = True
 
     def forget(self, name: GatewayName) -> None:
         """A gateway failed or left: it is not asked any more."""
@@ -58,22 +62,22 @@ class Recall:
     def hear(self, sender: GatewayName, message: ReturnRecords) -> None:
         """Keeps the newest version of each record."""
         for record in message.records:
-            if record.owner != self._me:
+            if record.owner != self._me or not record.state.ike_sas:
                 continue
             self._keepers.setdefault(record.client, {})[sender] = None
             known = self._records.get(record.client)
             if known is None or known.version < record.version:
                 self._records[record.client] = record
         if message.last:
-            self._missing.discard(sender)
             self._asked_ns.pop(sender, None)
 
     def is_due(self, *, now_ns: int) -> bool:
         """True once, when the answers are complete or time is up."""
         if not self._running:
             return False
-        is_patient = now_ns < self._patience_ends_ns or (self._asked_ns and now_ns < self._ends_ns)
-        return not self._missing or not is_patient
+        if self._asked_ns:
+            return now_ns >= self._ends_ns
+        return self._knows_all or now_ns >= self._patience_ends_ns
 
     def take_keepers(self, client: ClientId) -> tuple[GatewayName, ...]:
         """Returns, once, who returned a record of the client, in whatever version."""

@@ -192,6 +192,10 @@ class Membership:
                 suspect.suspicion.disregard(name)
         return events
 
+    def readmit(self, name: GatewayName) -> None:
+        """Believe again what is said about an expelled one."""
+        self._expelled.pop(name, None)
+
     def expelled(self, name: GatewayName) -> bool:
         return name in self._expelled
 

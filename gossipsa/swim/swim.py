@@ -405,7 +405,7 @@ class Swim:
         """Take a gateway for failed, for good: what it says and what is said of it counts no more.
 
         As many expelled ones are remembered as there may be members; beyond that it is up to the credentials
-        to admit none of them.
+        to admit none of them. One that got other credentials is to be readmitted.
         """
         self._begin(now_ns)
         if name != self._name:
@@ -416,6 +416,10 @@ class Swim:
             self._flaps.forget(name)
             self._false_alarms.forget(name)
         return self._end()
+
+    def readmit(self, name: GatewayName) -> None:
+        """Whatever a gateway was expelled for, its credentials count now."""
+        self._table.readmit(name)
 
     def leave(self, *, now_ns: int) -> Outputs:
         """Say goodbye, directly to as many as possible; ticks go on spreading it, and do nothing else."""

@@ -1,4 +1,4 @@
-"""Two-message handshake between gateways that know each other's static keys.
+"""Two-message handshake between gateways that know each other's identities.
 
 The key schedule is that of the Noise pattern KK (Noise Protocol Framework, revision 34, section 7.5), built
 from libsodium's X25519, BLAKE2b and XChaCha20-Poly1305:
@@ -9,6 +9,9 @@ from libsodium's X25519, BLAKE2b and XChaCha20-Poly1305:
 Keys of a session come from all four exchanges: a stolen static key opens nothing that was recorded (forward
 secrecy), and speaks for its own gateway only. A replayed hello is answered, but the answer is of no use
 without the ephemeral key: the answerer takes a session up only when the first sealed message arrives on it.
+
+The chain begins with the label of the mesh and the names of both: gateways of two meshes never understand
+each other, and a key that was certified under two names opens nothing under the wrong one.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from nacl import bindings
 from nacl.exceptions import CryptoError
 
 from gossipsa.errors import PeerError
-from gossipsa.identifiers import BOOT_ID_BYTES, BootId, Secret
+from gossipsa.identifiers import BOOT_ID_BYTES, BootId, GatewayName, Secret
 from gossipsa.wire.key_pair import KeyPair
 
 WIRE_VERSION = 1
@@ -28,10 +31,11 @@ HELLO = 1
 WELCOME = 2
 KEY_HINT_BYTES = 8
 SESSION_INDEX_BYTES = 8
+EPHEMERAL_BYTES = 32
 _TAG_BYTES = 16
 _BODY_BYTES = SESSION_INDEX_BYTES + BOOT_ID_BYTES
-HELLO_BYTES = 2 + KEY_HINT_BYTES + 32 + _BODY_BYTES + _TAG_BYTES
-WELCOME_BYTES = 2 + SESSION_INDEX_BYTES + 32 + _BODY_BYTES + _TAG_BYTES
+HELLO_BYTES = 2 + KEY_HINT_BYTES + EPHEMERAL_BYTES + _BODY_BYTES + _TAG_BYTES
+WELCOME_BYTES = 2 + SESSION_INDEX_BYTES + EPHEMERAL_BYTES + _BODY_BYTES + _TAG_BYTES
 
 # Each of these keys seals exactly one message, so that a constant nonce is never used twice under one key.
 _ZERO_NONCE = bytes(24)
@@ -78,9 +82,28 @@ class AcceptedWelcome(msgspec.Struct, frozen=True):
     keys: SessionKeys
 
 
-def key_hint(public_key: bytes) -> bytes:
-    """Short name of a static key, by which a responder finds the gateway that a hello claims to come from."""
-    return hashlib.blake2b(public_key, digest_size=KEY_HINT_BYTES, person=b"gossipsa hint").digest()
+def key_hint(mesh: str, name: GatewayName, public_key: bytes) -> bytes:
+    """Short name of an identity, by which a responder finds the gateway that a hello claims to come from."""
+    named = _texts(mesh, name) + public_key
+    return hashlib.blake2b(named, digest_size=KEY_HINT_BYTES, person=b"gossipsa hint").digest()
+
+
+def pair_context(mesh: str, initiator: GatewayName, responder: GatewayName) -> bytes:
+    """Who means to speak with whom, and in which mesh: what the chain of a handshake begins with."""
+    return _texts(mesh, initiator, responder)
+
+
+def hint_of_hello(hello: bytes) -> bytes:
+    return hello[2 : 2 + KEY_HINT_BYTES]
+
+
+def ephemeral_of_hello(hello: bytes) -> bytes:
+    return hello[2 + KEY_HINT_BYTES : 2 + KEY_HINT_BYTES + EPHEMERAL_BYTES]
+
+
+def _texts(*texts: str) -> bytes:
+    """Texts that cannot run into each other."""
+    return b"".join(len(data).to_bytes(2, "big") + data for data in (text.encode() for text in texts))
 
 
 def _mix(chain: bytes, *parts: bytes) -> Secret:
@@ -105,8 +128,10 @@ def _open(key: bytes, associated: bytes, sealed: bytes) -> bytes:
         raise HandshakeError("not sealed with the keys of the gateway that it names") from None
 
 
-def _start_chain(initiator_public: bytes, responder_public: bytes, ephemeral_public: bytes) -> Secret:
-    return _mix(b"gossipsa mesh 1", initiator_public, responder_public, ephemeral_public)
+def _start_chain(
+    context: bytes, initiator_public: bytes, responder_public: bytes, ephemeral_public: bytes
+) -> Secret:
+    return _mix(b"gossipsa mesh 1", context, initiator_public, responder_public, ephemeral_public)
 
 
 def _session_keys(chain: bytes) -> SessionKeys:
@@ -114,17 +139,26 @@ def _session_keys(chain: bytes) -> SessionKeys:
 
 
 def make_hello(
-    *, own: KeyPair, peer_public: bytes, boot: BootId, session_index: bytes, ephemeral_private: bytes
+    *,
+    own: KeyPair,
+    own_hint: bytes,
+    peer_public: bytes,
+    context: bytes,
+    boot: BootId,
+    session_index: bytes,
+    ephemeral_private: bytes,
 ) -> PendingHello:
     """Makes a hello for the gateway that has `peer_public`.
 
     Args:
+        own_hint: our `key_hint`.
+        context: the `pair_context` of us and the peer.
         session_index: 8 bytes that the peer puts in front of what it sends under the new session.
         ephemeral_private: 32 fresh random bytes.
     """
     ephemeral = KeyPair.from_private(ephemeral_private)
-    header = bytes((WIRE_VERSION, HELLO)) + key_hint(own.public) + ephemeral.public
-    chain = _start_chain(own.public, peer_public, ephemeral.public)
+    header = bytes((WIRE_VERSION, HELLO)) + own_hint + ephemeral.public
+    chain = _start_chain(context, own.public, peer_public, ephemeral.public)
     chain = _mix(chain, _exchange(ephemeral.private, peer_public), _exchange(own.private, peer_public))
     sealed = _seal(_mix(chain, b"hello"), header, session_index + boot)
     return PendingHello(session_index, ephemeral, chain, header + sealed)
@@ -135,20 +169,27 @@ def answer_hello(
     *,
     own: KeyPair,
     peer_public: bytes,
+    context: bytes,
     boot: BootId,
     session_index: bytes,
     ephemeral_private: bytes,
 ) -> AnsweredHello:
     """Opens a hello that names the gateway with `peer_public`, and makes the welcome.
 
+    Args:
+        context: the `pair_context` of the peer and us.
+
     Raises:
         HandshakeError: wrong length, or not from that gateway.
     """
     if len(data) != HELLO_BYTES:
         raise HandshakeError(f"a hello has {HELLO_BYTES} bytes, not {len(data)}")
-    header, sealed = data[: 2 + KEY_HINT_BYTES + 32], data[2 + KEY_HINT_BYTES + 32 :]
+    header, sealed = (
+        data[: 2 + KEY_HINT_BYTES + EPHEMERAL_BYTES],
+        data[2 + KEY_HINT_BYTES + EPHEMERAL_BYTES :],
+    )
     peer_ephemeral = header[-32:]
-    chain = _start_chain(peer_public, own.public, peer_ephemeral)
+    chain = _start_chain(context, peer_public, own.public, peer_ephemeral)
     chain = _mix(chain, _exchange(own.private, peer_ephemeral), _exchange(own.private, peer_public))
     body = _open(_mix(chain, b"hello"), header, sealed)
     peer_index, peer_boot = body[:SESSION_INDEX_BYTES], BootId(body[SESSION_INDEX_BYTES:])

@@ -30,6 +30,8 @@ _HEADER_BYTES = 2 + handshake.SESSION_INDEX_BYTES + 8
 _TAG_BYTES = 16
 OVERHEAD_BYTES = _HEADER_BYTES + _TAG_BYTES
 DATAGRAM_PAYLOAD_BYTES_MAX = DATAGRAM_BYTES_MAX - OVERHEAD_BYTES
+STRANGER_REASON = "stranger"
+"""Why a hello is refused whose sender's identity is not known."""
 FRAME_PAYLOAD_BYTES_MAX = FRAME_BYTES_MAX - OVERHEAD_BYTES
 
 _MS = 1_000_000
@@ -133,7 +135,8 @@ class _Conversation:
     """All sessions with one gateway, the handshake under way, and what waits for it."""
 
     def __init__(self, peer: Peer) -> None:
-        self.peer = peer
+        self.name = peer.name
+        self.public_key = peer.identity.exchange_key
         self.sessions: list[_Session] = []
         self.pending: handshake.PendingHello | None = None
         self.hello_due_ns = 0
@@ -168,10 +171,11 @@ class Sessions:
         self._keyring = keyring
         self._boot = boot
         self._entropy = entropy
-        self._conversations = {peer.name: _Conversation(peer) for peer in keyring}
-        self._by_hint = {handshake.key_hint(peer.public_key): peer.name for peer in keyring}
+        self._hint = handshake.key_hint(keyring.mesh, keyring.name, keyring.key_pair.public)
+        self._conversations: dict[GatewayName, _Conversation] = {}
         self._by_index: dict[bytes, tuple[_Conversation, _Session]] = {}
         self._pending_by_index: dict[bytes, _Conversation] = {}
+        self._pending_by_ephemeral: dict[bytes, _Conversation] = {}
         self.queue_drops = 0
         """Messages dropped because too many waited for a handshake."""
 
@@ -185,14 +189,13 @@ class Sessions:
         """Returns what to send now: the sealed message, or a hello while the message waits.
 
         Raises:
-            UnknownGatewayError: not in the keyring.
+            UnknownGatewayError: its identity is not known.
             MessageTooLongError: the payload does not fit the channel.
         """
         longest = DATAGRAM_PAYLOAD_BYTES_MAX if channel is Channel.DATAGRAM else FRAME_PAYLOAD_BYTES_MAX
         if len(payload) > longest:
             raise MessageTooLongError(f"{len(payload)} bytes do not fit a {channel.name.lower()}")
-        peer = self._keyring.peer(to)
-        conversation = self._conversations[peer.name]
+        conversation = self._conversation(self._keyring.peer(to))
         session = conversation.newest(now_ns)
         if session is None:
             self._enqueue(conversation, channel, payload)
@@ -234,6 +237,44 @@ class Sessions:
             case _:
                 raise SealError("unknown kind")
 
+    def greeted(self, ephemeral: bytes) -> GatewayName | None:
+        """The gateway to which a hello of ours with this ephemeral key is under way."""
+        conversation = self._pending_by_ephemeral.get(ephemeral)
+        return conversation.name if conversation else None
+
+    def greet_again(self, name: GatewayName, *, now_ns: int) -> tuple[Outgoing, ...]:
+        """The hello that is under way to a gateway, at once: now it can understand it."""
+        conversation = self._conversations.get(name)
+        if conversation is None or conversation.pending is None:
+            return ()
+        conversation.hello_due_ns = now_ns
+        return self._say_hello(conversation, now_ns)
+
+    def forget(self, name: GatewayName) -> None:
+        """Drops all sessions with a gateway, and what waits for one."""
+        conversation = self._conversations.pop(name, None)
+        if conversation is None:
+            return
+        for session in tuple(conversation.sessions):
+            self._drop(conversation, session)
+        self._end_pending(conversation)
+
+    def _conversation(self, peer: Peer) -> _Conversation:
+        """The conversation with a peer; a new one if it has new keys."""
+        known = self._conversations.get(peer.name)
+        if known is not None and known.public_key != peer.identity.exchange_key:
+            self.forget(peer.name)
+            known = None
+        if known is None:
+            known = self._conversations[peer.name] = _Conversation(peer)
+        return known
+
+    def _end_pending(self, conversation: _Conversation) -> None:
+        if conversation.pending is not None:
+            del self._pending_by_index[conversation.pending.session_index]
+            del self._pending_by_ephemeral[conversation.pending.ephemeral.public]
+            conversation.pending = None
+
     def _enqueue(self, conversation: _Conversation, channel: Channel, payload: bytes) -> None:
         conversation.queue.append((channel, payload))
         conversation.queue_bytes += len(payload)
@@ -243,7 +284,7 @@ class Sessions:
             self.queue_drops += 1
 
     def _flush(self, conversation: _Conversation, session: _Session) -> tuple[Outgoing, ...]:
-        name = conversation.peer.name
+        name = conversation.name
         out = tuple(
             Outgoing(name, channel, session.seal(channel, payload)) for channel, payload in conversation.queue
         )
@@ -258,22 +299,26 @@ class Sessions:
             index = self._entropy(handshake.SESSION_INDEX_BYTES)
             conversation.pending = handshake.make_hello(
                 own=self._keyring.key_pair,
-                peer_public=conversation.peer.public_key,
+                own_hint=self._hint,
+                peer_public=conversation.public_key,
+                context=handshake.pair_context(self._keyring.mesh, self._keyring.name, conversation.name),
                 boot=self._boot,
                 session_index=index,
                 ephemeral_private=self._entropy(32),
             )
             self._pending_by_index[index] = conversation
+            self._pending_by_ephemeral[conversation.pending.ephemeral.public] = conversation
             conversation.hello_interval_ns = _HELLO_INTERVAL_NS
         conversation.hello_due_ns = now_ns + conversation.hello_interval_ns
         conversation.hello_interval_ns = min(2 * conversation.hello_interval_ns, _HELLO_INTERVAL_MAX_NS)
-        return (Outgoing(conversation.peer.name, Channel.DATAGRAM, conversation.pending.data),)
+        return (Outgoing(conversation.name, Channel.DATAGRAM, conversation.pending.data),)
 
     def _hear_hello(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
-        name = self._by_hint.get(data[2 : 2 + handshake.KEY_HINT_BYTES])
-        if name is None:
-            raise SealError("stranger")
-        conversation = self._conversations[name]
+        peer = self._keyring.peer_of_hint(handshake.hint_of_hello(data))
+        if peer is None:
+            raise SealError(STRANGER_REASON)
+        name = peer.name
+        conversation = self._conversation(peer)
         answered = conversation.answered.get(data)
         if answered is not None and answered[0] in conversation.sessions:
             return (Outgoing(name, Channel.DATAGRAM, answered[1]),)
@@ -282,7 +327,8 @@ class Sessions:
             answer = handshake.answer_hello(
                 data,
                 own=self._keyring.key_pair,
-                peer_public=conversation.peer.public_key,
+                peer_public=conversation.public_key,
+                context=handshake.pair_context(self._keyring.mesh, name, self._keyring.name),
                 boot=self._boot,
                 session_index=index,
                 ephemeral_private=self._entropy(32),
@@ -308,8 +354,7 @@ class Sessions:
             welcome = handshake.accept_welcome(data, own=self._keyring.key_pair, pending=pending)
         except handshake.HandshakeError:
             raise SealError("forged welcome") from None
-        del self._pending_by_index[pending.session_index]
-        conversation.pending = None
+        self._end_pending(conversation)
         conversation.heard_ns = now_ns
         session = _Session(
             own_index=pending.session_index, peer_index=welcome.peer_session_index, boot=welcome.peer_boot,
@@ -319,9 +364,7 @@ class Sessions:
         self._forget_other_boots(conversation, session)
         # An empty message confirms the session to the responder, who may not speak on it before.
         out = self._flush(conversation, session)
-        return out or (
-            Outgoing(conversation.peer.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),
-        )
+        return out or (Outgoing(conversation.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),)
 
     def _hear_sealed(
         self, channel: Channel, data: bytes, now_ns: int
@@ -343,12 +386,10 @@ class Sessions:
             out = self._flush(conversation, session)
             if not out and not session.initiated:
                 # Confirms the session to the initiator.
-                out = (
-                    Outgoing(conversation.peer.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),
-                )
+                out = (Outgoing(conversation.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),)
         if not payload:
             return None, out
-        return Opened(Holder(conversation.peer.name, session.boot), payload), out
+        return Opened(Holder(conversation.name, session.boot), payload), out
 
     def _add(self, conversation: _Conversation, session: _Session, now_ns: int) -> None:
         """Sessions in use go by age only: the peer may be sending on any of them."""

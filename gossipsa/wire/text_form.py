@@ -21,6 +21,8 @@ class TextKind(Enum):
     TRUST_LIST = "gossipsa-trust"
     AUTHORITY = "gossipsa-authority"
     """An authority's public key."""
+    AUTHORITY_KEY = "gossipsa-authority-key"
+    """An authority's private key, as its file holds it."""
 
 
 def to_text(kind: TextKind, data: bytes) -> str:

@@ -19,11 +19,16 @@ from gossipsa.daemon.counts import Count, Counts
 from gossipsa.errors import ConfigurationError, IkeDaemonError
 from gossipsa.identifiers import ClientId
 from gossipsa.ipsec.security_association import ClientState
-from gossipsa.status import GatewayStatus
+from gossipsa.status import GatewayStatus, IdentityStatus
 from gossipsa.wire.codec import encode
 from tests.daemon.recorders import make_client
 
-STATUS = GatewayStatus(name="a", boot="00", members=(), clients=(), copies={"2": 7}, counts={})
+IDENTITY = IdentityStatus(
+    mesh="m", site="s", zone="z", serial="00", ends_s=1_900_000_000, ends_in_s=86_400, trust_version=3
+)
+STATUS = GatewayStatus(
+    name="a", boot="00", identity=IDENTITY, members=(), clients=(), copies={"2": 7}, counts={}
+)
 
 
 class Daemon:
@@ -32,15 +37,20 @@ class Daemon:
     def __init__(self, *, takes_offers: bool = True) -> None:
         self.offered: list[tuple[ClientId, ClientState]] = []
         self.left = 0
+        self.trust_lists: list[bytes] = []
         self.counts = Counts()
         self.refuses = False
         actions = AdminActions(
             status=lambda: STATUS,
             metrics=lambda: "gossipsa_up 1\n",
             leave=self._leave,
+            trust=self._trust,
             offer=self._offer if takes_offers else None,
         )
         self.requests = AdminRequests(actions, counts=self.counts)
+
+    async def _trust(self, trust_list: bytes) -> None:
+        self.trust_lists.append(trust_list)
 
     def _leave(self) -> None:
         self.left += 1
@@ -80,6 +90,18 @@ async def test_status_and_metrics_are_answered(tmp_path: Path) -> None:
 
     assert (status["name"], status["copies"]) == ("a", {"2": 7})
     assert metrics == {"text": "gossipsa_up 1\n"}
+
+
+async def test_trust_list_is_handed_over_and_nothing_else_with_it(tmp_path: Path) -> None:
+    path, daemon = tmp_path / "admin.sock", Daemon()
+    encoded = base64.b64encode(b"list").decode()
+    async with serving(path, daemon):
+        assert await ask(path, {"op": "trust", "trust": encoded}) == {"ok": True}
+        for request in ({"op": "trust", "trust": "***"}, {"op": "leave", "trust": encoded}):
+            with pytest.raises(DaemonRefusedError):
+                await ask(path, request)
+
+    assert (daemon.trust_lists, daemon.left) == ([b"list"], 0)
 
 
 async def test_offered_client_arrives_whole(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gossipsa.daemon.metrics import render_metrics
-from gossipsa.status import ClientStatus, GatewayStatus, MemberStatus
+from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
 
 
 def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
@@ -34,6 +34,9 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
     status = GatewayStatus(
         name="a",
         boot="00",
+        identity=IdentityStatus(
+            mesh="m", site="", zone="", serial="00", ends_s=1_900_000_000, ends_in_s=86_400, trust_version=3
+        ),
         members=(_member('b"\\', "alive", 80.5), _member("c", "failed", None)),
         clients=(client,),
         copies={"2": 1},

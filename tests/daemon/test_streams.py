@@ -81,11 +81,40 @@ async def test_frames_arrive_in_order(nursery: trio.Nursery) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_eager_gateway_is_connected_before_there_is_anything_to_say(nursery: trio.Nursery) -> None:
+async def test_gateway_is_connected_before_there_is_anything_to_say(nursery: trio.Nursery) -> None:
     async with listening() as here:
-        sender = StreamSender(limits=QUICK, counts=Counts(), eager=[(A, here.endpoint)])
+        sender = StreamSender(limits=QUICK, counts=Counts())
         nursery.start_soon(sender.run)
+        sender.open(A, here.endpoint)
         await _until(lambda: here.listener.open_connections() == 1 and sender.connected() == 1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_stream_follows_a_gateway_that_moves(nursery: trio.Nursery) -> None:
+    async with listening() as here, listening() as there:
+        sender = StreamSender(limits=QUICK, counts=Counts())
+        nursery.start_soon(sender.run)
+        sender.open(A, here.endpoint)
+        await _until(lambda: here.listener.open_connections() == 1)
+        sender.open(A, there.endpoint)
+        await _until(lambda: there.listener.open_connections() == 1 and not here.listener.open_connections())
+        nursery.cancel_scope.cancel()
+
+
+async def test_closed_stream_is_not_made_again_and_its_frames_are_dropped(nursery: trio.Nursery) -> None:
+    counts = Counts()
+    async with listening() as here:
+        sender = StreamSender(limits=QUICK, counts=counts)
+        nursery.start_soon(sender.run)
+        sender.open(A, here.endpoint)
+        sender.send(B, unused_endpoint(), b"to nobody")
+        await _until(lambda: sender.connected() == 1)
+        sender.close(A)
+        sender.close(B)
+        sender.close(B)
+        await _until(lambda: not here.listener.open_connections())
+        assert sender.waiting_frames() == 0
+        assert counts[Count.FRAMES_DROPPED] == 1
         nursery.cancel_scope.cancel()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -56,7 +57,12 @@ class Host:
         ike = open_ike_daemon(configuration, self._kernel, {})
         with self._running:
             async with open_service(
-                configuration, kernel=self._kernel, ike=ike, log=log, counts=counts
+                configuration,
+                keyring=configuration.keyring(unix_s=int(time.time())),
+                kernel=self._kernel,
+                ike=ike,
+                log=log,
+                counts=counts,
             ) as service:
                 await service.run(self._stop, task_status=task_status)
         lines.close()

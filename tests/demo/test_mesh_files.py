@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import random
 import stat
+import time
 from pathlib import Path
 
 from examples.demo.mesh_files import CLIENTS_MAX, GATEWAYS_MAX, LoopbackAddresses, write_mesh
 from gossipsa.config import load_configuration
 
 
-def test_every_gateway_reads_its_configuration_and_knows_all_others(tmp_path: Path) -> None:
+def test_every_gateway_reads_its_configuration_and_admits_all_others(tmp_path: Path) -> None:
     draw = random.Random(1).randbytes
     gateways = write_mesh(tmp_path, count=GATEWAYS_MAX, addresses=LoopbackAddresses(draw), draw=draw)
 
-    public_keys = {}
+    keyrings = []
     for gateway in gateways:
         configuration = load_configuration(gateway.configuration)
-        public_keys[gateway.name] = configuration.keyring().key_pair.public
-        assert configuration.gateway.name == gateway.name
+        keyring = configuration.keyring(unix_s=int(time.time()))
+        keyrings.append(keyring)
+        assert keyring.name == gateway.name
         assert configuration.gateway.ike_addresses == (gateway.ike.address,)
         assert configuration.gateway.ike_port == gateway.ike.port
         assert configuration.listen == gateway.mesh
+        assert set(configuration.gateway.seeds) <= {other.mesh for other in gateways}
         assert configuration.admin_socket == gateway.admin_socket
         assert configuration.log.events_file == gateway.events
         assert configuration.xfrm is None
         assert configuration.charon is None
-    for gateway in gateways:
-        peers = load_configuration(gateway.configuration).peers
-        assert {peer.name: peer.public_key for peer in peers} == {
-            name: key for name, key in public_keys.items() if name != gateway.name
-        }
-        assert {peer.endpoint for peer in peers} == {other.mesh for other in gateways if other is not gateway}
+    first, *others = keyrings
+    assert all(first.admit(other.name, other.identity) for other in others)
 
 
 def test_private_keys_are_their_owners_alone(tmp_path: Path) -> None:

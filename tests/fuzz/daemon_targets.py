@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from gossipsa.config import load_configuration, read_private_key
+from gossipsa.authority_key_file import read_authority_key, write_authority_key
+from gossipsa.config import load_configuration
 from gossipsa.config_table import parse_endpoint
 from gossipsa.daemon import admin, admin_client
 from gossipsa.errors import ConfigurationError, KernelError, PeerError
@@ -23,6 +24,14 @@ from gossipsa.kernel.xfrm.policies import decode_policy_record
 from gossipsa.kernel.xfrm.routes import decode_host_route, decode_next_hop
 from gossipsa.kernel.xfrm.sa_record import decode_kernel_sa, decode_sa_record, decode_usersa_info
 from gossipsa.kernel.xfrm.udp_header import read_datagram
+from gossipsa.key_files import (
+    read_gateway_keys,
+    read_identity,
+    read_private_file,
+    read_trust_list,
+    trust_list_text,
+)
+from gossipsa.state_files import MEMBERS_FILE, read_members
 from gossipsa.strongswan.client_table import ClientTable
 from gossipsa.strongswan.ha_codec import HaDecodeError, decode
 from gossipsa.strongswan.sa_listing import connections_in, ike_sas_in
@@ -37,6 +46,8 @@ from gossipsa.strongswan.vici_codec import (
     encode_packet,
 )
 from gossipsa.wire.codec import encode
+from gossipsa.wire.text_form import TextKind, to_text
+from tests.authorities import TRUST, identity_of
 from tests.client_states import make_client_state
 from tests.fuzz.target import Syntax, Target, name_of
 from tests.kernel.xfrm.vectors import read_vectors
@@ -290,18 +301,81 @@ def _operator() -> Iterator[Target]:
     )
     yield Target(
         name="private-key",
-        run=_of_file(read_private_key, mode=0o600),
+        run=_of_file(read_gateway_keys, mode=0o600),
         refuses=(ConfigurationError,),
         seeds=(_KEY + b"\n",),
         input_bytes_max=_FILE_BYTES_MAX,
-        covers=(name_of(read_private_key), "gossipsa.wire.key_pair:KeyPair.from_private"),
+        covers=(
+            name_of(read_gateway_keys),
+            name_of(read_private_file),
+            "gossipsa.wire.key_pair:KeyPair.from_private",
+        ),
+        syntax=Syntax.TEXT,
+    )
+    yield Target(
+        name="identity-file",
+        run=_of_file(read_identity, mode=0o644),
+        refuses=(ConfigurationError,),
+        seeds=(to_text(TextKind.IDENTITY, encode(identity_of("a"))).encode() + b"\n",),
+        input_bytes_max=_FILE_BYTES_MAX,
+        covers=(name_of(read_identity),),
+        syntax=Syntax.TEXT,
+    )
+    yield Target(
+        name="trust-file",
+        run=_of_file(read_trust_list, mode=0o644),
+        refuses=(ConfigurationError,),
+        seeds=(trust_list_text(encode(TRUST)),),
+        input_bytes_max=_FILE_BYTES_MAX,
+        covers=(name_of(read_trust_list),),
+        syntax=Syntax.TEXT,
+    )
+    yield Target(
+        name="members-file",
+        run=_members_of_file,
+        refuses=(),
+        seeds=(b"192.0.2.1:7946\n[2001:db8::1]:7946\n",),
+        input_bytes_max=_FILE_BYTES_MAX,
+        covers=(name_of(read_members),),
+        syntax=Syntax.TEXT,
+    )
+    yield Target(
+        name="authority-key-file",
+        run=_of_file(_read_unsealed_authority_key, mode=0o600),
+        refuses=(ConfigurationError,),
+        seeds=(_authority_key(),),
+        input_bytes_max=_FILE_BYTES_MAX,
+        covers=(name_of(read_authority_key),),
         syntax=Syntax.TEXT,
     )
 
 
+def _members_of_file(data: bytes) -> object:
+    directory = Path(_directory().name)
+    (directory / MEMBERS_FILE).write_bytes(data)
+    return read_members(directory)
+
+
+def _read_unsealed_authority_key(file: Path) -> object:
+    return read_authority_key(file, passphrase=None)
+
+
+def _authority_key() -> bytes:
+    file = Path(_directory().name) / "authority.key"
+    if not file.exists():
+        write_authority_key(file, bytes(32), passphrase=None, salt=bytes(16))
+    return file.read_bytes()
+
+
 def _request(data: bytes) -> object:
     request = admin._decode_request(data)
-    return admin._decode_offer(request) if request.op == "offer" else request
+    match request.op:
+        case "offer":
+            return admin._decode_offer(request)
+        case "trust":
+            return admin._decode_trust(request)
+        case _:
+            return request
 
 
 @cache

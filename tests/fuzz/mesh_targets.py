@@ -6,13 +6,17 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from functools import cache
+from ipaddress import IPv4Address
 from random import Random
 from typing import Any
 
 import gossipsa
 from gossipsa.daemon.framing import FrameError, FrameReader, encode_frame
+from gossipsa.effects import SendDatagram
 from gossipsa.errors import PeerError
-from gossipsa.identifiers import BootId, GatewayName
+from gossipsa.identifiers import BootId, Endpoint, GatewayName
+from gossipsa.inputs import DatagramReceived
+from gossipsa.introductions import Introductions
 from gossipsa.mesh_message import MESSAGE_DECODER
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import (
@@ -21,8 +25,21 @@ from gossipsa.swim.coordinates import (
     Vivaldi,
     decode_coordinate,
 )
+from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire.codec import Decoder, MessageDecodeError, encode
 from gossipsa.wire.handshake import accept_welcome, answer_hello, make_hello
+from gossipsa.wire.identity import decode_identity
+from gossipsa.wire.introduction import (
+    ANSWER,
+    INTRODUCTION,
+    Introduction,
+    IntroductionError,
+    decode_introduction,
+    encode_introduction,
+    ephemeral_of_notice,
+    stranger_notice,
+    trust_datagram,
+)
 from gossipsa.wire.key_pair import KeyPair
 from gossipsa.wire.sessions import (
     DATAGRAM_BYTES_MAX,
@@ -32,6 +49,7 @@ from gossipsa.wire.sessions import (
     SealError,
     Sessions,
 )
+from tests.authorities import TRUST, identity_of
 from tests.fuzz.samples import sample, types_in
 from tests.fuzz.target import Syntax, Target, name_of
 from tests.hostile.rig import OTHERS, OWN, Other, Rig, keyring_of
@@ -49,6 +67,7 @@ def targets() -> Iterator[Target]:
     yield _sessions()
     yield _frames()
     yield _coordinates()
+    yield _introductions()
     yield _core()
 
 
@@ -91,7 +110,13 @@ def _pairs() -> tuple[KeyPair, KeyPair]:
 def _hello() -> Target:
     ours, theirs = _pairs()
     hello = make_hello(
-        own=theirs, peer_public=ours.public, boot=_BOOT, session_index=bytes(8), ephemeral_private=bytes(32)
+        own=theirs,
+        own_hint=bytes(8),
+        peer_public=ours.public,
+        context=b"",
+        boot=_BOOT,
+        session_index=bytes(8),
+        ephemeral_private=bytes(32),
     )
     return Target(
         name="handshake-hello",
@@ -99,6 +124,7 @@ def _hello() -> Target:
             data,
             own=ours,
             peer_public=theirs.public,
+            context=b"",
             boot=_BOOT,
             session_index=bytes(8),
             ephemeral_private=bytes([3]) * 32,
@@ -113,12 +139,19 @@ def _hello() -> Target:
 def _welcome() -> Target:
     ours, theirs = _pairs()
     pending = make_hello(
-        own=ours, peer_public=theirs.public, boot=_BOOT, session_index=bytes(8), ephemeral_private=bytes(32)
+        own=ours,
+        own_hint=bytes(8),
+        peer_public=theirs.public,
+        context=b"",
+        boot=_BOOT,
+        session_index=bytes(8),
+        ephemeral_private=bytes(32),
     )
     answer = answer_hello(
         pending.data,
         own=theirs,
         peer_public=ours.public,
+        context=b"",
         boot=_BOOT,
         session_index=bytes(8),
         ephemeral_private=bytes([3]) * 32,
@@ -194,6 +227,51 @@ def _coordinates() -> Target:
         seeds=(heard.own.encode(), Vivaldi(random).coordinate.encode()),
         input_bytes_max=2 * COORDINATE_BYTES,
         covers=(name_of(decode_coordinate), name_of(CoordinateMap.hear)),
+    )
+
+
+def _introductions() -> Target:
+    """First contact of strangers: a real core takes all kinds, and answers never more than it was sent."""
+    shown = Introduction(nonce=bytes(8), trust_version=2, identity=encode(identity_of("x")))
+    hello = Other(GatewayName("x"), (GatewayName("x"), OWN)).sessions.seal(
+        OWN, b"x", channel=Channel.DATAGRAM, now_ns=0
+    )[0]
+    rig = Rig()
+
+    def run(data: bytes) -> object:
+        source = Endpoint(IPv4Address("198.51.100.1"), 1)
+        effects = rig.core.handle(DatagramReceived(source=source, data=data), now_ns=rig.now_ns)
+        rig.now_ns += 10_000_000
+        sent = sum(
+            len(effect.data)
+            for effect in effects
+            if isinstance(effect, SendDatagram) and effect.destination == source
+        )
+        assert sent <= len(data)
+        if data[1:2] in (bytes((INTRODUCTION,)), bytes((ANSWER,))):
+            return decode_introduction(data)
+        return ephemeral_of_notice(data)
+
+    return Target(
+        name="introductions",
+        run=run,
+        refuses=(IntroductionError,),
+        seeds=(
+            encode_introduction(INTRODUCTION, shown),
+            encode_introduction(ANSWER, shown),
+            stranger_notice(hello.data),
+            trust_datagram(encode(TRUST)),
+            hello.data,
+        ),
+        input_bytes_max=DATAGRAM_BYTES_MAX,
+        covers=(
+            name_of(decode_introduction),
+            name_of(decode_identity),
+            name_of(Introductions.hear_introduction),
+            name_of(Introductions.hear_answer),
+            name_of(Introductions.answer_stranger),
+            name_of(TrustKeeper.hear_unsealed),
+        ),
     )
 
 

@@ -5,6 +5,7 @@ The others hold genuine keys: what they send is sealed as it should be, and only
 
 from __future__ import annotations
 
+from functools import cache
 from ipaddress import IPv4Address
 from random import Random
 
@@ -20,10 +21,10 @@ from gossipsa.swim import statements
 from gossipsa.swim.messages import MemberState, Message, StateReply, SwimPacket, Testimony, Update
 from gossipsa.swim.settings import LAN
 from gossipsa.wire.codec import encode
-from gossipsa.wire.credentials import StaticCredentials
-from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
-from gossipsa.wire.keyring import Keyring, Peer
+from gossipsa.wire.identity import Identity
+from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import Channel, SealError, Sessions
+from tests.authorities import NOW_S, TRUST, identity_of, keys_of
 
 OWN = GatewayName("own")
 OTHERS = (GatewayName("a"), GatewayName("b"), GatewayName("c"))
@@ -37,12 +38,16 @@ def endpoint_of(name: GatewayName) -> Endpoint:
 
 
 def keyring_of(name: GatewayName, everybody: tuple[GatewayName, ...]) -> Keyring:
-    keys = {
-        other: KeyPair.from_private(Random(f"key of {other}").randbytes(PRIVATE_KEY_BYTES))
-        for other in everybody
-    }
-    peers = [Peer(other, keys[other].public, endpoint_of(other)) for other in everybody if other != name]
-    return Keyring(name=name, key_pair=keys[name], peers=peers)
+    """A keyring that has admitted everybody."""
+    keyring = Keyring(keys=keys_of(name), identity=_identity_of(name), trust=TRUST, unix_s=NOW_S)
+    for other in everybody:
+        assert keyring.admit(other, encode(_identity_of(other)))
+    return keyring
+
+
+@cache
+def _identity_of(name: GatewayName) -> Identity:
+    return identity_of(name, zone=name)
 
 
 class Other:
@@ -74,8 +79,6 @@ def update_about(
     """A complete claim about a gateway, invented or not, signed by whom it names."""
     metadata = GatewayMetadata(
         protocol_version=PROTOCOL_VERSION,
-        site="",
-        zone=name,
         capacity=100,
         ike_addresses=(IPv4Address("192.0.2.1"),),
     )
@@ -95,8 +98,8 @@ def update_about(
     return msgspec.structs.replace(words, identity=credentials.identity, signature=signature)
 
 
-def credentials_of(name: str) -> StaticCredentials:
-    return StaticCredentials(keyring_of(GatewayName(name), (GatewayName(name),)))
+def credentials_of(name: str) -> Keyring:
+    return keyring_of(GatewayName(name), ())
 
 
 def _testimony(witness: str, name: str, boot: bytes, incarnation: int) -> Testimony | None:
@@ -122,8 +125,6 @@ class Rig:
         self.reports: dict[str, int] = {}
         self.others = {name: Other(name, everybody) for name in others}
         self.settings = GatewaySettings(
-            name=OWN,
-            zone="own",
             ike_addresses=(IPv4Address("192.0.2.1"),),
             ike_port=4500,
             mesh_endpoint=endpoint_of(OWN),

@@ -1,41 +1,48 @@
-"""Configuration of the daemons under test: keys, and one file a gateway, as an operator writes them."""
+"""Configuration of the daemons under test: identities, and one file a gateway, as operators write them."""
 
-import base64
 import os
 from pathlib import Path
 
-from gossipsa.wire.key_pair import PRIVATE_KEY_BYTES, KeyPair
+from examples.demo.mesh_authority import MeshAuthority
 from tests.lab import topology
 
 MESH_PORT = 7946
 SEGMENT_COUNT = 16
+_SEEDS = 3
 
 
 def write_configurations(scratch: Path) -> dict[str, Path]:
-    """Write key and configuration of every gateway; return the files by the gateway's name."""
-    private_keys = {gateway.name: os.urandom(PRIVATE_KEY_BYTES) for gateway in topology.GATEWAYS}
+    """Write key, identity and configuration of every gateway; return the files by the gateway's name."""
+    authority = MeshAuthority("lab", os.urandom)
+    authority.write_trust(scratch / "gossipsa-trust")
     written = {}
     for gateway in topology.GATEWAYS:
         directory = scratch / f"gossipsa-{gateway.name}"
         directory.mkdir()
-        key_file = directory / "private.key"
-        key_file.touch(mode=0o600)
-        key_file.write_bytes(base64.b64encode(private_keys[gateway.name]) + b"\n")
-        written[gateway.name] = directory / "gossipsa.toml"
-        written[gateway.name].write_text(
-            _own_part(gateway, scratch, key_file, directory)
-            + "".join(_peer(other, private_keys) for other in topology.GATEWAYS if other is not gateway)
+        authority.enrol(
+            gateway.name,
+            site=f"site-{gateway.name}",
+            zone="",
+            key_file=directory / "private.key",
+            identity_file=directory / "identity",
         )
+        written[gateway.name] = directory / "gossipsa.toml"
+        written[gateway.name].write_text(_configuration(gateway, scratch, directory))
     return written
 
 
-def _own_part(gateway: topology.Gateway, scratch: Path, key_file: Path, directory: Path) -> str:
+def _configuration(gateway: topology.Gateway, scratch: Path, directory: Path) -> str:
+    seeds = ", ".join(f'"{seed.address}:{MESH_PORT}"' for seed in topology.GATEWAYS[:_SEEDS])
     return f"""
 [gateway]
-name = "{gateway.name}"
-site = "site-{gateway.name}"
 listen = "{gateway.address}:{MESH_PORT}"
-private_key_file = "{key_file}"
+private_key_file = "{directory}/private.key"
+identity_file = "{directory}/identity"
+state_directory = "{directory}/state"
+
+[mesh]
+trust_file = "{scratch}/gossipsa-trust"
+seeds = [{seeds}]
 
 [ike]
 daemon = "strongswan"
@@ -51,14 +58,4 @@ socket = "{directory}/admin.sock"
 
 [log]
 format = "json"
-"""
-
-
-def _peer(gateway: topology.Gateway, private_keys: dict[str, bytes]) -> str:
-    public = base64.b64encode(KeyPair.from_private(private_keys[gateway.name]).public).decode()
-    return f"""
-[[peers]]
-name = "{gateway.name}"
-public_key = "{public}"
-address = "{gateway.address}:{MESH_PORT}"
 """

@@ -12,13 +12,14 @@ NOTHING = ReturnRecords(records=(), last=True)
 
 
 def make_recall() -> Recall:
-    return Recall(me=ME, expected=frozenset({B, C}), now_ns=SECOND)
+    return Recall(me=ME, now_ns=SECOND)
 
 
 def test_ends_as_soon_as_everybody_has_answered() -> None:
     recall = make_recall()
     for name in (B, C):
         recall.ask(name)
+    recall.joined()
     assert recall.take_questions(now_ns=SECOND) == (B, C)
     recall.hear(B, NOTHING)
     assert not recall.is_due(now_ns=SECOND + 1)
@@ -39,13 +40,27 @@ def test_a_lost_question_is_asked_again_and_a_living_gateway_awaited() -> None:
     assert recall.is_due(now_ns=7 * SECOND)
 
 
-def test_gateways_that_were_never_seen_alive_are_not_awaited_for_long() -> None:
+def test_answers_are_not_complete_before_the_mesh_has_named_its_members() -> None:
+    """One seed answered, and it has not yet said who else there is."""
     recall = make_recall()
     recall.ask(B)
     recall.take_questions(now_ns=SECOND)
     recall.hear(B, NOTHING)
     assert not recall.is_due(now_ns=2 * SECOND)
+    recall.joined()
+    assert recall.is_due(now_ns=2 * SECOND)
+
+
+def test_mesh_that_is_never_joined_is_not_awaited_for_long() -> None:
+    recall = make_recall()
+    assert not recall.is_due(now_ns=2 * SECOND)
     assert recall.is_due(now_ns=3 * SECOND)
+
+
+def test_gateway_that_is_alone_waits_for_nobody() -> None:
+    recall = make_recall()
+    recall.joined()
+    assert recall.is_due(now_ns=SECOND)
 
 
 def test_a_gateway_that_failed_is_not_asked_any_more() -> None:

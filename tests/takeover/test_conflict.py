@@ -57,7 +57,6 @@ class Owner:
     def __init__(self) -> None:
         state = make_client_state(Random(1), message_id_initiator=3)
         settings = GatewaySettings(
-            name=ME.gateway,
             ike_addresses=(state.ike_sa.local.address,),
             mesh_endpoint=state.ike_sa.local,
             swim=LAN,

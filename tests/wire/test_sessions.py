@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
-from gossipsa.wire.key_pair import KeyPair
-from gossipsa.wire.keyring import Keyring, Peer
+from gossipsa.identifiers import BootId, GatewayName, Holder
+from gossipsa.wire.authority import first_trust_list
+from gossipsa.wire.codec import encode
+from gossipsa.wire.gateway_keys import GatewayKeys
+from gossipsa.wire.handshake import ephemeral_of_hello, key_hint
+from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import (
     DATAGRAM_BYTES_MAX,
     DATAGRAM_PAYLOAD_BYTES_MAX,
@@ -21,15 +23,30 @@ from gossipsa.wire.sessions import (
     SealError,
     Sessions,
 )
+from tests.authorities import AUTHORITY, DAY_S, MESH, NOW_S, identity_of
 
 A, B = GatewayName("a"), GatewayName("b")
-KEYS = {name: KeyPair.from_private(bytes([index]) * 32) for index, name in enumerate((A, B), start=1)}
+KEYS = {name: GatewayKeys.from_seed(bytes([index]) * 32) for index, name in enumerate((A, B), start=1)}
 
 
-def make_sessions(name: GatewayName, *, boot: int = 0, keys: KeyPair | None = None) -> Sessions:
+def make_keyring(name: GatewayName, *, keys: GatewayKeys | None = None, mesh: str = MESH) -> Keyring:
+    """A keyring that knows the identity of the other one."""
     other = B if name == A else A
-    peer = Peer(other, KEYS[other].public, Endpoint(ip_address("127.0.0.1"), 1))
-    keyring = Keyring(name=name, key_pair=keys or KEYS[name], peers=[peer])
+    keys = keys or KEYS[name]
+    keyring = Keyring(
+        keys=keys,
+        identity=identity_of(name, keys=keys, mesh=mesh),
+        trust=first_trust_list(mesh, AUTHORITY),
+        unix_s=NOW_S,
+    )
+    assert keyring.admit(other, encode(identity_of(other, keys=KEYS[other], mesh=mesh)))
+    return keyring
+
+
+def make_sessions(
+    name: GatewayName, *, boot: int = 0, keys: GatewayKeys | None = None, keyring: Keyring | None = None
+) -> Sessions:
+    keyring = keyring or make_keyring(name, keys=keys)
     stream = random.Random(f"{name}{boot}")
     return Sessions(keyring=keyring, boot=BootId(bytes([boot]) * 16), entropy=stream.randbytes)
 
@@ -119,14 +136,14 @@ def test_reflected_datagram_is_refused(pair: dict[GatewayName, Sessions]) -> Non
 
 
 def test_stranger_gets_no_answer(pair: dict[GatewayName, Sessions]) -> None:
-    stranger = make_sessions(A, keys=KeyPair.from_private(b"s" * 32))
+    stranger = make_sessions(A, keys=GatewayKeys.from_seed(b"s" * 32))
     (hello,) = stranger.seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
     with pytest.raises(SealError, match="stranger"):
         pair[B].open(hello.data, now_ns=0)
 
 
 def test_stranger_who_claims_a_known_key_is_found_out(pair: dict[GatewayName, Sessions]) -> None:
-    stranger = make_sessions(A, keys=KeyPair.from_private(b"s" * 32))
+    stranger = make_sessions(A, keys=GatewayKeys.from_seed(b"s" * 32))
     (hello,) = stranger.seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
     (honest,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
     with pytest.raises(SealError, match="forged hello"):
@@ -258,5 +275,93 @@ def test_any_flipped_bit_is_noticed(position: int, bit: int) -> None:
         pair[B].open(bytes(flipped), now_ns=1)
 
 
-def test_nothing_shows_keys(pair: dict[GatewayName, Sessions]) -> None:
-    assert "\\x01\\x01\\x01\\x01" not in repr(KEYS[A]).replace(repr(KEYS[A].public), "")
+def test_gateways_of_two_meshes_do_not_understand_each_other() -> None:
+    """Although they have the same names, keys and authority."""
+    ours = make_sessions(A)
+    theirs = make_sessions(B, keyring=make_keyring(B, mesh="elsewhere"))
+    (hello,) = ours.seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    with pytest.raises(SealError, match="stranger"):
+        theirs.open(hello.data, now_ns=0)
+    named = hello.data[:2] + key_hint("elsewhere", A, KEYS[A].exchange.public) + hello.data[10:]
+    with pytest.raises(SealError, match="forged hello"):
+        theirs.open(named, now_ns=0)
+
+
+def test_key_certified_under_two_names_opens_nothing_under_the_wrong_one() -> None:
+    """Whoever gets an identity for another gateway's public key does not appear in its place."""
+    b = make_keyring(B)
+    assert b.admit(GatewayName("mallory"), encode(identity_of("mallory", keys=KEYS[A])))
+    (hello,) = make_sessions(A).seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    renamed = (
+        hello.data[:2] + key_hint(MESH, GatewayName("mallory"), KEYS[A].exchange.public) + hello.data[10:]
+    )
+    with pytest.raises(SealError, match="forged hello"):
+        make_sessions(B, keyring=b).open(renamed, now_ns=0)
+
+
+def test_gateway_that_holds_its_neighbours_identity_but_not_its_key_gets_nowhere() -> None:
+    """B may know all that is public of A, and have stolen C's key: it is C, and not A."""
+    c = GatewayKeys.from_seed(b"c" * 32)
+    thief = make_keyring(A, keys=c)
+    b = make_keyring(B)
+    assert b.admit(GatewayName("c"), encode(identity_of("c", keys=c)))
+    (hello,) = make_sessions(A, keyring=thief).seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    honest = key_hint(MESH, A, KEYS[A].exchange.public)
+    with pytest.raises(SealError, match="forged hello"):
+        make_sessions(B, keyring=b).open(hello.data[:2] + honest + hello.data[10:], now_ns=0)
+
+
+def test_stolen_key_reads_nothing_between_others(pair: dict[GatewayName, Sessions]) -> None:
+    """Not even what was recorded, with the static key of one of the two: ephemeral keys are gone."""
+    messages = list(pair[A].seal(B, b"secret", channel=Channel.DATAGRAM, now_ns=0))
+    recorded = []
+    while messages:
+        message = messages.pop(0)
+        recorded.append(message)
+        messages.extend(pair[message.to].open(message.data, now_ns=0)[1])
+    thief = make_sessions(B, boot=9, keys=KEYS[B])
+    opened = []
+    for message in recorded:
+        if message.to == B:
+            try:
+                opened.append(thief.open(message.data, now_ns=0)[0])
+            except SealError:
+                continue
+    assert opened == [None], "the hello is understood, and what followed is not"
+
+
+def test_forgotten_gateway_has_no_session_any_more(pair: dict[GatewayName, Sessions]) -> None:
+    established(pair)
+    (sealed,) = pair[A].seal(B, b"late", channel=Channel.DATAGRAM, now_ns=1)
+    pair[B].forget(A)
+    assert pair[B].boot_of(A, now_ns=1) is None
+    with pytest.raises(SealError, match="unknown session"):
+        pair[B].open(sealed.data, now_ns=1)
+
+
+def test_hello_under_way_to_a_forgotten_gateway_is_not_awaited(pair: dict[GatewayName, Sessions]) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    _, (welcome,) = pair[B].open(hello.data, now_ns=0)
+    assert pair[A].greeted(ephemeral_of_hello(hello.data)) == B
+    pair[A].forget(B)
+    assert pair[A].greeted(ephemeral_of_hello(hello.data)) is None
+    with pytest.raises(SealError, match="unexpected welcome"):
+        pair[A].open(welcome.data, now_ns=0)
+
+
+def test_gateway_with_new_keys_is_greeted_under_them_and_the_old_session_is_gone() -> None:
+    keyring = make_keyring(A)
+    pair = established({A: make_sessions(A, keyring=keyring), B: make_sessions(B)})
+    assert pair[A].boot_of(B, now_ns=1) is not None
+    new = GatewayKeys.from_seed(b"n" * 32)
+    newer = identity_of(B, keys=new, not_before_s=NOW_S - DAY_S + 1)
+    assert keyring.admit(B, encode(newer))
+    pair[B] = make_sessions(B, boot=1, keys=new)
+    assert deliver(pair, A, b"anew", now_ns=2) == [Opened(Holder(A, BootId(bytes(16))), b"anew")]
+
+
+def test_hello_is_repeated_at_once_when_it_can_be_understood(pair: dict[GatewayName, Sessions]) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    assert pair[A].seal(B, b"y", channel=Channel.DATAGRAM, now_ns=1) == ()
+    assert pair[A].greet_again(B, now_ns=1) == (hello,)
+    assert pair[B].greet_again(A, now_ns=1) == ()
