@@ -758,7 +758,8 @@ class Gateway:
         kept, stale = [], []
         for copy in message.copies:
             record = copy.record
-            if record.owner != sender.gateway or record.epoch.boot != sender.boot:
+            is_its_own = record.owner == sender.gateway and record.epoch.boot == sender.boot
+            if not is_its_own or not record.state.ike_sas:
                 self._outbox.report("record-refused", gateway=sender.gateway, client=record.client)
                 continue
             owned = self._replicator.get(record.client)
