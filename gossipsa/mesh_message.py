@@ -38,13 +38,13 @@ class GatewayMetadata(Value, frozen=True):
     """How many records it holds, about: told anew when it is an eighth more or less."""
 
 
-class OfferTrust(Value, frozen=True, tag=20):
+class OfferTrust(Value, frozen=True, tag=40):
     """Tells which version of the trust list the sender has."""
 
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
 
 
-class PassTrust(Value, frozen=True, tag=21):
+class PassTrust(Value, frozen=True, tag=41):
     """Brings a gateway up that is behind."""
 
     trust_list: Annotated[bytes, Meta(max_length=TRUST_LIST_BYTES_MAX)]
