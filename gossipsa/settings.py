@@ -68,8 +68,9 @@ class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
         ConfigurationError: a value out of its bounds.
     """
 
-    ike_probe_interval_ns: int = 150 * _MS
-    """Between questions to a suspected gateway's IKE port; 50 ms to 10 s."""
+    ike_probe_interval_ns: int = 60 * _MS
+    """Between questions to a suspected gateway's IKE port; 50 ms to 10 s. A fraction of the wait, so that a
+    path that loses packets must lose several in a row before a gateway counts as silent."""
     ike_probe_wait_ns: int = 150 * _MS
     """On top of two round trips: how long an unanswered question waits; 10 ms to 10 s."""
     ike_veto_ns: int = 1_500 * _MS

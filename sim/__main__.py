@@ -4,6 +4,7 @@ python -m sim --seed N                        one seed of the standard campaign,
 python -m sim campaign --seeds 0..99 --jobs 2 many seeds; what fails is made short
 python -m sim replay 'SCHEDULE' --seed N      a schedule of faults as a campaign prints it
 python -m sim mutations                       plants bugs, and says what finds them after how many seeds
+python -m sim speed                           simulated seconds a second, with a thousand gateways
 python -m sim SCENARIO --seed N               a scripted scenario, with its timeline
 python -m sim SCENARIO --seeds 0..49          many seeds of it; `all` for every scenario
 """
@@ -21,6 +22,7 @@ from sim.mutations.table import print_table
 from sim.scenarios import SCENARIOS, Scenario
 from sim.scenarios.scenario import Outcome, run
 from sim.schedule import Schedule, ScheduleError, parse_schedule
+from sim.speed import measure
 from sim.standard import draw_schedule, run_schedule
 from sim.timeline import LEGEND, Timeline, draw_timeline
 from sim.virtual_clock import SECOND_NS
@@ -36,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     _add_campaign(commands.add_parser("campaign", help="many seeds of the standard campaign"))
     _add_replay(commands.add_parser("replay", help="a schedule of faults"))
     _add_mutations(commands.add_parser("mutations", help="plant bugs, and see that they are found"))
+    _add_speed(commands.add_parser("speed", help="how fast the simulator is"))
     for name in [*SCENARIOS, "all"]:
         summary = SCENARIOS[name].summary if name in SCENARIOS else "every scenario, one after the other"
         _add_scenario(commands.add_parser(name, help=summary))
@@ -74,6 +77,13 @@ def _add_mutations(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_run_mutations)
 
 
+def _add_speed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--gateways", type=int, default=1_000)
+    parser.add_argument("--clients", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=10, help="simulated seconds to measure")
+    parser.set_defaults(run=_run_speed)
+
+
 def _add_scenario(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="one run, with its timeline")
     parser.add_argument("--seeds", type=_seeds, default=range(10), metavar="FIRST..LAST", help="many runs")
@@ -96,6 +106,11 @@ def _run_campaign(options: argparse.Namespace) -> int:
 
 def _run_mutations(options: argparse.Namespace) -> int:
     return 1 if print_table(options.only, jobs=options.jobs, seeds_max=options.seeds) else 0
+
+
+def _run_speed(options: argparse.Namespace) -> int:
+    measure(gateways=options.gateways, clients=options.clients, simulated_s=options.seconds)
+    return 0
 
 
 def _run_replay(options: argparse.Namespace) -> int:

@@ -108,8 +108,8 @@ class Cluster:
         self.hosts = {
             name: Host(
                 name,
-                ike_address=IPv4Address(f"192.0.2.{number}"),
-                mesh=Endpoint(IPv4Address(f"10.255.0.{number}"), MESH_PORT),
+                ike_address=IPv4Address("192.0.2.0") + number,
+                mesh=Endpoint(IPv4Address("10.255.0.0") + number, MESH_PORT),
                 world=self,
                 clock=self.clock,
                 trace=self.trace,
@@ -120,6 +120,8 @@ class Cluster:
         self._by_mesh = {host.mesh: host for host in self.hosts.values()}
         self._by_ike = {host.ike_address: host for host in self.hosts.values()}
         self._by_client_address: dict[IpAddress, Client] = {}
+        self._carriers: dict[IpAddress, dict[Host, None]] = {}
+        """By virtual address, hosts whose kernels have or had SAs for it: no other needs packets for it."""
         self._ever_at: dict[IpAddress, str] = {}
         """By address, the client that has or had it: no two share one."""
         self.wiretap: dict[str, deque[bytes]] = {}
@@ -361,6 +363,9 @@ class Cluster:
     def client_heard(self, client: str, host: Host) -> None:
         self.clients[client].heard_ns = self.clock.now_ns
 
+    def may_carry(self, host: Host, virtual_address: IpAddress) -> None:
+        self._carriers.setdefault(virtual_address, {})[host] = None
+
     def break_streams(self, host: Host) -> None:
         self.network.break_streams(host.name)
 
@@ -415,7 +420,7 @@ class Cluster:
         def to_client() -> None:
             if client.is_dismissed:
                 return
-            for host in self.hosts.values():
+            for host in tuple(self._carriers.get(client.virtual_address, ())):
                 host.send_inner(client.name, client.virtual_address)
 
         def from_client() -> None:
@@ -456,6 +461,8 @@ class Cluster:
         for client in self.clients.values():
             if self.clock.now_ns - min(client.received_ns, client.heard_ns) > 5 * SAMPLE_INTERVAL_NS:
                 self.trace.mark(client.name, "-")
+        if not self.watchers:
+            return
         # All watchers look at one moment: they ask once.
         self._sampled = self.statuses()
         try:

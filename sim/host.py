@@ -63,6 +63,9 @@ class HostWorld(Protocol):
 
     def break_streams(self, host: Host) -> None: ...
 
+    def may_carry(self, host: Host, virtual_address: IpAddress) -> None:
+        """From now on, packets for that address may leave the host."""
+
 
 class Host:
     """One gateway. `name` is the gateway's name too."""
@@ -137,7 +140,10 @@ class Host:
         uptime_ns = self.random_stream("uptime", self._powered).randrange(SECOND_NS, _UPTIME_MAX_NS)
         self.host_clock = HostClock(self.clock, uptime_ns=uptime_ns)
         self.refusals.clear()
-        self.kernel = SimulatedKernel(random_bytes=self.random_stream("kernel", self._powered).randbytes)
+        self.kernel = SimulatedKernel(
+            random_bytes=self.random_stream("kernel", self._powered).randbytes,
+            carries=lambda address: self._world.may_carry(self, address),
+        )
         self.start_ike_daemon()
         self.start_process()
 

@@ -11,11 +11,24 @@ from gossipsa.kernel.memory_sad import MemorySad
 
 
 class SimulatedKernel(MemorySad):
-    """Lives as long as its host."""
+    """Lives as long as its host.
 
-    def __init__(self, *, random_bytes: Callable[[int], bytes]) -> None:
+    Args:
+        carries: is told the first address of whatever SAs may carry packets to.
+    """
+
+    def __init__(
+        self, *, random_bytes: Callable[[int], bytes], carries: Callable[[IpAddress], None] = lambda _: None
+    ) -> None:
         super().__init__(random_bytes=random_bytes)
+        self._carries = carries
         self._blocks: dict[OutboundBlock, None] = {}
+
+    def add_sas(self, sas: Sequence[NewSa]) -> tuple[Answer, ...]:
+        for sa in sas:
+            for selector in sa.destinations:
+                self._carries(selector.start)
+        return super().add_sas(sas)
 
     def block_outbound(self, blocks: Sequence[OutboundBlock]) -> tuple[Answer, ...]:
         self._blocks.update(dict.fromkeys(blocks))

@@ -145,7 +145,7 @@ def test_gateway_behind_a_wildcard_says_where_it_is_reached(tmp_path: Path) -> N
         (SMALLEST + "[swim]\nsuspicion_min_ms = 1", "swim: swim: suspicion_min_ns must leave two gossip"),
         (SMALLEST + "[swim]\nrelay_attempts = 3", "swim.relay_attempts: must be a list, not a number"),
         (SMALLEST + '[swim]\nrelay_attempts = ["3"]', "swim.relay_attempts[0]: must be a number"),
-        (SMALLEST + "[takeover]\nike_veto_ms = 200", "takeover: ike_veto_ns must outlast two"),
+        (SMALLEST + "[takeover]\nike_veto_ms = 110", "takeover: ike_veto_ns must outlast two"),
         (SMALLEST + "[takeover]\nrekey_after_takeover = 1", "rekey_after_takeover: must be true or false"),
         (SMALLEST + "[replication]\nreplicas = 0", "replication: replicas is 0, but must be 1 to 4"),
         (SMALLEST + "capacity = -1", "gateway.capacity: is -1, but must be 0 to 1000000"),

@@ -275,7 +275,8 @@ class Replicator:
         """Everything that is due to be sent."""
         out: Outbox = []
         for holder, dirty in self._dirty.items():
-            self._flush_records(holder, dirty, out, now_ns)
+            if dirty:
+                self._flush_records(holder, dirty, out, now_ns)
         if self._counters:
             self._flush_counters(out)
         if self._drops and (self._drops_due_ns is None or now_ns >= self._drops_due_ns):

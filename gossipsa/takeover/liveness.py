@@ -11,7 +11,7 @@ from gossipsa.effects import ProbeIke
 from gossipsa.identifiers import GatewayName, IpAddress
 from gossipsa.settings import TakeoverSettings
 
-_PATIENT_FACTOR = 4
+_PATIENT_FACTOR = 10
 """A gateway that is declared dead and yet answers is asked less often."""
 
 

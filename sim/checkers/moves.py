@@ -10,6 +10,8 @@ from sim.virtual_clock import SECOND_NS
 
 _AFTERMATH_NS = 20 * SECOND_NS
 """A takeover that was begun for good reason may end this long after the reason went."""
+_ALL_STARTED_NS = 3 * SECOND_NS
+"""A gateway that is not up before has not failed."""
 _LOSS_TOLERATED = 0.1
 """With more, all questions to a living IKE daemon may get lost within the time that a takeover may take."""
 
@@ -69,6 +71,8 @@ class MovedOncePerFailure(Checker):
         self._moved_to: dict[str, str] = {}
 
     def sample(self) -> None:
+        if self.now_ns < _ALL_STARTED_NS:
+            return
         if self.cluster.network.weather.loss > _LOSS_TOLERATED:
             self._impaired_ns.update(dict.fromkeys(self.cluster.hosts, self.now_ns))
             return
@@ -84,8 +88,9 @@ class MovedOncePerFailure(Checker):
                 self._impaired_ns[host.name] = self.now_ns
 
     def observe(self, observation: Observation) -> None:
-        if isinstance(observation, FaultInjected) and observation.node in self.cluster.hosts:
-            self._impaired_ns[observation.node] = self.now_ns
+        if isinstance(observation, FaultInjected):
+            if self.now_ns >= _ALL_STARTED_NS and observation.node in self.cluster.hosts:
+                self._impaired_ns[observation.node] = self.now_ns
         elif isinstance(observation, ClientConnected):
             self._moved_to.pop(observation.client, None)
         elif isinstance(observation, ClientMoved):

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
-
-from gossipsa.effects import Effect, RouteClient
+from gossipsa.effects import Effect
 from gossipsa.gateway import Gateway
 from gossipsa.identifiers import Epoch
 from gossipsa.ikev2.message import seal_message
@@ -18,14 +16,12 @@ from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.takeover import redirect
-from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts
 from gossipsa.takeover.coordinator import Coordinator
-from gossipsa.takeover.messages import Verdict
 from gossipsa.takeover.states import Event, State
 from sim.host import Host
 from sim.mutations import drivers
-from sim.mutations.mutation import STANDARD, Mutation, both, patched, planted
+from sim.mutations.mutation import Mutation, both, patched, planted
 from sim.observations import EspAccepted
 
 _REPLICAS = 2
@@ -58,14 +54,6 @@ class _Leaking(Gateway):
         return super().handle(event, now_ns=now_ns)
 
 
-class _KeepsRoutes(Gateway):
-    """Never withdraws the route of a client."""
-
-    def handle(self, event: Any, *, now_ns: int) -> tuple[Effect, ...]:
-        effects = super().handle(event, now_ns=now_ns)
-        return tuple(effect for effect in effects if not isinstance(effect, RouteClient) or effect.present)
-
-
 def _give_and_keep(book: LaneBook, *, keep: int = 0) -> tuple[LaneBook, int]:
     return book, _GIVE(book, keep=keep)[1]
 
@@ -87,33 +75,11 @@ def _claim_without_asking(taker: Coordinator, attempt: Any, now_ns: int) -> None
     taker._fire(attempt, Event.CLAIM_WON if attempt.ranges else Event.FAILED, now_ns)
 
 
-def _claim_without_a_higher_epoch(taker: Coordinator, attempt: Any, now_ns: int) -> None:
-    _CLAIM(taker, attempt, now_ns)
-    attempt.epoch = Epoch(attempt.base.counter, taker._me.boot)
-    if attempt.state is State.CLAIMING:
-        taker._fire(attempt, Event.CLAIM_WON, now_ns)
-
-
-def _grant_and_go_on(_: Coordinator, __: Any, claim: Any, ___: int) -> tuple[Verdict, Epoch]:
-    return Verdict.GRANTED, claim.epoch
-
-
 def _redirect_and_take(taker: Coordinator, attempt: Any, now_ns: int) -> None:
     _SEND_REDIRECT(taker, attempt, now_ns)
     if attempt.state is State.REDIRECTING and attempt.redirect is not None:
         attempt.redirect.answered_message_id = attempt.redirect._message_id
         taker._fire(attempt, Event.ANSWERED, now_ns)
-
-
-def _hold_for_ever(taker: Coordinator, attempt: Any, event: Event, now_ns: int) -> None:
-    _HOLD(taker, attempt, event, now_ns)
-    taker._timers.cancel(attempt.client)
-
-
-def _adopt_under_the_old_epoch(replicator: Replicator, record: ClientRecord, **arguments: Any) -> Any:
-    if record.owner == replicator._me.gateway and record.epoch.counter > 1 and record.sequence == 1:
-        record = msgspec.structs.replace(record, epoch=Epoch(record.epoch.counter - 1, record.epoch.boot))
-    return _OWN(replicator, record, **arguments)
 
 
 def _place_once(replicator: Replicator, shards: Any, *, alive: Any) -> int:
@@ -138,10 +104,7 @@ def _seal_with_zeros(message: Any, keys: Any, *, iv: bytes) -> bytes:
 
 
 _GIVE = LaneBook.give
-_CLAIM = Coordinator._claim
 _SEND_REDIRECT = Coordinator._send_redirect
-_HOLD = Coordinator._hold
-_OWN = Replicator.own
 _PLACE = Replicator.place
 
 MUTATIONS = (
@@ -212,11 +175,11 @@ MUTATIONS = (
         plant=lambda: planted(make_driver=drivers.NoWindow),
     ),
     Mutation(
-        name="counters_not_sent",
-        summary="owners never tell their replicas of sequence numbers",
+        name="counters_not_noted",
+        summary="owners never take note of sequence numbers",
         where=_KILL_AND_REPLAY,
         checker="NoReplayBeyondBound",
-        plant=lambda: patched(Replicator, "_flush_counters", lambda *_: None),
+        plant=lambda: patched(Replicator, "update_counters", lambda *_: None),
     ),
     Mutation(
         name="forgeries_accepted",
@@ -233,38 +196,17 @@ MUTATIONS = (
         plant=lambda: planted(make_driver=drivers.NoQuestions),
     ),
     Mutation(
-        name="claims_not_made",
-        summary="takers ask nobody and wait for nobody",
+        name="every_replica_takes",
+        summary="takers ask nobody, wait for nobody, and go on though another gateway owns the client",
         where="kill",
         checker="MovedOncePerFailure",
         plant=lambda: both(
-            patched(Coordinator, "_claim", _claim_without_asking),
-            patched(Coordinator, "_turn_ns", lambda *_: 0),
+            both(
+                patched(Coordinator, "_claim", _claim_without_asking),
+                patched(Coordinator, "_turn_ns", lambda *_: 0),
+            ),
+            patched(Coordinator, "superseded", lambda *_, **__: False),
         ),
-    ),
-    Mutation(
-        name="claims_granted_always",
-        summary="a replica grants a claim and goes on with its own takeover",
-        where="kill",
-        checker="MovedOncePerFailure",
-        plant=lambda: both(
-            patched(Coordinator, "_judge_claim", _grant_and_go_on),
-            patched(Coordinator, "_turn_ns", lambda *_: 0),
-        ),
-    ),
-    Mutation(
-        name="epoch_not_raised",
-        summary="a taker owns the client under the counter of the dead owner",
-        where=STANDARD,
-        checker="SingleOwner",
-        plant=lambda: patched(Coordinator, "_claim", _claim_without_a_higher_epoch),
-    ),
-    Mutation(
-        name="old_epoch_after_restart",
-        summary="a gateway that was restarted adopts its clients under the epoch of before",
-        where="gossipsa_killed",
-        checker="Convergence",
-        plant=lambda: patched(Replicator, "own", _adopt_under_the_old_epoch),
     ),
     Mutation(
         name="taken_client_deleted",
@@ -274,25 +216,11 @@ MUTATIONS = (
         plant=lambda: planted(make_driver=drivers.Rude),
     ),
     Mutation(
-        name="yields_with_a_delete",
-        summary="a gateway that yields tells the client that its IKE_SA is over",
-        where="stalled_host",
-        checker="NoDismissal",
-        plant=lambda: planted(make_driver=drivers.Unkind),
-    ),
-    Mutation(
         name="no_redirect",
         summary="a taker never speaks to the client",
         where="kill",
         checker="ClientsAreServed",
         plant=lambda: planted(make_driver=drivers.Speechless),
-    ),
-    Mutation(
-        name="held_for_ever",
-        summary="a client that did not answer once is never tried again",
-        where="cut_off",
-        checker="ClientsAreServed",
-        plant=lambda: patched(Coordinator, "_hold", _hold_for_ever),
     ),
     Mutation(
         name="former_owner_keeps_sas",
@@ -312,18 +240,11 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        name="ownership_not_announced",
-        summary="takers tell nobody that a client is theirs",
-        where="stalled_host",
-        checker="SingleOwner",
-        plant=lambda: patched(Announcer, "flush", lambda *_, **__: None),
-    ),
-    Mutation(
         name="routes_stay",
         summary="the route of a client that went elsewhere is never withdrawn",
-        where="g3 c3; 500 charon g1 +800; 4000 crash g2 +4000",
+        where="stalled_host",
         checker="SingleOwner",
-        plant=lambda: planted(make_core=_KeepsRoutes),
+        plant=lambda: planted(make_driver=drivers.KeepsRoutes),
     ),
     Mutation(
         name="acknowledged_before_stored",

@@ -81,6 +81,14 @@ class Greedy(Driver):
         pass
 
 
+class KeepsRoutes(Driver):
+    """Never withdraws the route of a client."""
+
+    def _route(self, state: ClientState, *, present: bool) -> None:
+        if present:
+            super()._route(state, present=True)
+
+
 class Rude(Driver):
     """Deletes the IKE_SA of the client that it has just taken over."""
 
@@ -90,17 +98,6 @@ class Rude(Driver):
         known = daemon.find(effect.client) if daemon is not None else None
         if known is not None:
             known.session.dismiss()
-
-
-class Unkind(Driver):
-    """Yields a client with a DELETE, as a daemon does that is asked to end an IKE_SA."""
-
-    def take_out(self, effect: effects.RemoveClient) -> None:
-        daemon = self.host.ike_daemon
-        known = daemon.find(effect.client) if daemon is not None else None
-        if known is not None:
-            known.session.dismiss()
-        super().take_out(effect)
 
 
 class WithoutWindow(Client):

@@ -9,7 +9,7 @@ from sim.checkers import CHECKERS
 from sim.mutations.catalogue import MUTATIONS
 from sim.mutations.mutation import Mutation, search
 
-SEEDS_MAX = 3
+SEEDS_MAX = 6
 """From the seed that is known to show the bug; `python -m sim mutations` counts from the first."""
 
 
