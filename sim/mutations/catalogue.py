@@ -25,7 +25,7 @@ from sim.mutations.mutation import Mutation, both, patched, planted
 from sim.observations import EspAccepted
 
 _REPLICAS = 2
-_BUSY_KILL = "g3 c3; 200 burst c1 300; 400 crash g1 +9000; 700 burst c1 300; 900 burst c1 300"
+_KILL_UNHEARD = "g3 c3; 400 oneway g2,g3 c1 all +5000; 500 crash g1 +8000"
 _KILL_AND_REPLAY = "g3 c3; 500 crash g1 +9000; 2600 replay c1; 3200 replay c1"
 
 
@@ -149,14 +149,14 @@ MUTATIONS = (
     Mutation(
         name="no_block",
         summary="a taker blocks nothing while the client has not answered",
-        where=_BUSY_KILL,
+        where=_KILL_UNHEARD,
         checker="NoSendingBeforeAnswer",
         plant=lambda: planted(make_driver=drivers.NoBlock),
     ),
     Mutation(
         name="answer_not_awaited",
         summary="a taker activates a client as soon as it has sent the redirect",
-        where="kill",
+        where=_KILL_UNHEARD,
         checker="NoSendingBeforeAnswer",
         plant=lambda: patched(Coordinator, "_send_redirect", _redirect_and_take),
     ),
