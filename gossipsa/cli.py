@@ -1,4 +1,4 @@
-"""The command line: `gossipsa run`, `check`, `status`, `metrics`, `leave`, and those about identities.
+"""The command line: `gossipsa run`, `check`, `status`, `metrics`, `drain`, `leave`, and others.
 
 Each command imports what it needs itself: `status` must answer at once, also on a slow machine.
 """
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gossipsa.wire.gateway_keys import GatewayKeys
 
 CONFIG_FILE = Path("/etc/gossipsa/gossipsa.toml")
+
+DRAIN_POLL_S = 0.5
+"""Between two looks at how many clients a gateway that is being drained has left."""
+_DRAIN_POLLS_BEFORE = 4
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 78
@@ -73,6 +77,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     add_with_config("leave", _leave, "Have the running daemon leave the mesh for good, and stop.")
     trust = add_with_config("trust", _trust, "Hand a trust list to the running daemon, and so to the mesh.")
     trust.add_argument("file", type=Path, metavar="FILE", help="as `gossipsa authority` wrote it")
+    drain = add_with_config(
+        "drain", _drain, "Move all clients of this gateway to others, one by one, and take none over."
+    )
+    drain.add_argument("--wait", action="store_true", help="until no client is left")
+    add_with_config("undrain", _undrain, "Let this gateway keep copies and take clients over again.")
     genkey = add("genkey", _genkey, "Make a private key file, and print the request for an identity.")
     where = genkey.add_mutually_exclusive_group(required=True)
     where.add_argument("--config", type=Path, metavar="FILE", help="make the key file that FILE names")
@@ -152,6 +161,38 @@ def _trust(options: argparse.Namespace) -> None:
 
     trust = encode(read_trust_list(options.file))
     _ask(options.config, "trust", trust=base64.b64encode(trust).decode())
+
+
+def _drain(options: argparse.Namespace) -> None:
+    _ask(options.config, "drain")
+    if options.wait:
+        _wait_until_drained(options.config)
+
+
+def _wait_until_drained(config: Path) -> None:
+    import time  # noqa: PLC0415
+
+    import msgspec  # noqa: PLC0415
+
+    from gossipsa.status import GatewayStatus  # noqa: PLC0415
+
+    shown = None
+    polls = 0
+    while shown != 0:
+        status = msgspec.convert(_ask(config, "status"), GatewayStatus)
+        polls += 1
+        # At first the request may still wait for its turn in the daemon.
+        if not status.draining and polls > _DRAIN_POLLS_BEFORE:
+            raise GossipsaError("the gateway is not being drained any more")
+        if status.draining and status.owned != shown:
+            shown = status.owned
+            print(f"{shown} clients left", flush=True)
+        if shown != 0:
+            time.sleep(DRAIN_POLL_S)
+
+
+def _undrain(options: argparse.Namespace) -> None:
+    _ask(options.config, "undrain")
 
 
 def _ask(config: Path, op: str, **arguments: str) -> dict[str, object]:

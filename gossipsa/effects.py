@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, IpAddress
-from gossipsa.ipsec.security_association import ClientState
+from gossipsa.ipsec.security_association import ClientState, SaCounters
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +150,14 @@ class MoveNumbers(Effect, frozen=True):
     client: ClientId
     state: ClientState
     numbers: OutboundNumbers
+
+
+class CloseWindow(Effect, frozen=True):
+    """Count what a former owner received on inbound SAs as received: the replay windows go on from there."""
+
+    client: ClientId
+    state: ClientState
+    counters: tuple[SaCounters, ...]
 
 
 class RouteClient(Effect, frozen=True):

@@ -18,6 +18,7 @@ from gossipsa.contacts import Contacts
 from gossipsa.effects import (
     AdoptClients,
     CloseStream,
+    CloseWindow,
     Effect,
     FenceCreator,
     MoveNumbers,
@@ -33,7 +34,7 @@ from gossipsa.effects import (
 from gossipsa.errors import ConfigurationError, PeerError
 from gossipsa.identifiers import BootId, ClientId, Endpoint, Epoch, GatewayName, Holder, IpAddress
 from gossipsa.introductions import CallKind, Introductions
-from gossipsa.ipsec.lanes import SHARED_FIRST, NumberRange
+from gossipsa.ipsec.lanes import ROUND_PACKETS, SHARED_FIRST, NumberRange
 from gossipsa.ipsec.security_association import ClientState, SaCounters
 from gossipsa.mesh_message import (
     MESSAGE_DECODER,
@@ -61,9 +62,12 @@ from gossipsa.swim.outputs import Outputs
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
 from gossipsa.takeover import messages as takeover
+from gossipsa.takeover.address_book import AddressBook
 from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts, Rival
 from gossipsa.takeover.coordinator import Coordinator
+from gossipsa.takeover.handover import Handovers
+from gossipsa.takeover.planned_moves import PlannedMoves
 from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire import introduction
@@ -175,6 +179,31 @@ class Gateway:
             rekeys=self._rekeys,
             outbox=self._outbox,
         )
+        self._handovers = Handovers(
+            me=self._me,
+            settings=settings.takeover,
+            peers=self._mesh,
+            replicator=self._replicator,
+            conflicts=self._conflicts,
+            outbox=self._outbox,
+            entropy=entropy,
+            go_above=self._go_above_target,
+        )
+        self._planned_moves = PlannedMoves(
+            me=self._me,
+            settings=settings.takeover,
+            peers=self._mesh,
+            replicator=self._replicator,
+            handovers=self._handovers,
+            outbox=self._outbox,
+        )
+        self._addresses = AddressBook(
+            me=self._me,
+            peers=self._mesh,
+            replicator=self._replicator,
+            store=self._store,
+            outbox=self._outbox,
+        )
         self._recall: Recall | None = None
         self._recalled: dict[ClientId, ClientRecord] = {}
         self._ike_daemon_seen = False
@@ -212,6 +241,8 @@ class Gateway:
             self._announcer.next_deadline_ns(),
             None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
             self._conflicts.next_deadline_ns(),
+            self._handovers.next_deadline_ns(),
+            self._planned_moves.next_deadline_ns(),
             self._recall.next_deadline_ns(now_ns=self._now_ns),
             self._introductions.next_deadline_ns(),
             self._trust.next_deadline_ns(),
@@ -238,6 +269,7 @@ class Gateway:
                     heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
                     site=self._keyring.site_of(member.name),
                     zone=self._keyring.zone_of(member.name),
+                    draining=self._mesh.is_draining(member.name),
                 )
             )
         copies: Counter[str] = Counter()
@@ -257,6 +289,8 @@ class Gateway:
             clients=tuple(clients),
             copies=dict(sorted(copies.items())),
             counts=dict(sorted(self._counts.items())),
+            draining=self._is_draining,
+            moving=len(self._handovers),
         )
 
     def _identity_status(self) -> IdentityStatus:
@@ -291,6 +325,7 @@ class Gateway:
                 self._counters_read(counters, now_ns)
             case inputs.IkeReceived(source=source, data=data):
                 self._coordinator.ike_received(source, data, now_ns=now_ns)
+                self._handovers.ike_received(data, now_ns=now_ns)
             case inputs.IkeProbeAnswered(gateway=gateway):
                 self._coordinator.ike_answered(gateway, now_ns=now_ns)
             case inputs.ClientInstalled(client=client, epoch=epoch):
@@ -299,14 +334,16 @@ class Gateway:
                 self._coordinator.activated(client, epoch, now_ns=now_ns)
                 if client in self._replicator:
                     self._rekeys.schedule(client, now_ns=now_ns)
-            case inputs.ClientRemoved(client=client, epoch=epoch):
+            case inputs.ClientRemoved(client=client, epoch=epoch, counters=counters):
                 self._conflicts.removed(client)
+                self._handovers.removed(client, counters)
                 self._coordinator.removed(client, epoch, now_ns=now_ns)
             case inputs.ClientRestored(client=client):
                 self._outbox.report("client-restored", client=client)
             case inputs.ClientFailed(client=client, epoch=epoch, reason=reason):
                 self._outbox.report("client-failed", client=client, detail=reason)
                 self._conflicts.removed(client)
+                self._handovers.removed(client, ())
                 self._coordinator.failed(client, epoch, now_ns=now_ns)
             case inputs.ClientsAdopted():
                 self._clients_adopted(event)
@@ -318,6 +355,8 @@ class Gateway:
                 self._packet_limit_reached(event, now_ns)
             case inputs.TrustListGiven(trust_list=data):
                 self._trust.take(data, whence="the operator", now_ns=now_ns)
+            case inputs.DrainRequested(draining=draining):
+                self._drain(draining=draining, now_ns=now_ns)
             case inputs.LeaveRequested():
                 self._take_swim(self._swim.leave(now_ns=now_ns), now_ns)
             case _:
@@ -350,12 +389,15 @@ class Gateway:
             # Clients in silence go before clients that are served.
             self._rekeys.tick(now_ns=now_ns)
         self._conflicts.tick(now_ns=now_ns)
+        self._handovers.tick(now_ns=now_ns)
+        self._planned_moves.tick(now_ns=now_ns)
         self._check_raised(now_ns)
         for to, question in self._auditor.tick(now_ns=now_ns):
             self._outbox.send(to, question)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
             self._tell_load(now_ns)
+            self._addresses.tell()
             self._place()
 
     def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
@@ -476,6 +518,14 @@ class Gateway:
                 self._coordinator.hear_answers(sender, message, now_ns=now_ns)
             case takeover.EndClaims():
                 self._coordinator.hear_end(sender, message, now_ns=now_ns)
+            case takeover.OfferClients():
+                self._hear_offers(sender, message, now_ns)
+            case takeover.AnswerOffers():
+                self._handovers.hear_answers(sender, message, now_ns=now_ns)
+            case takeover.HoldAddresses():
+                self._addresses.hear(sender.gateway, message)
+            case takeover.CloseWindows():
+                self._close_windows(sender, message)
             case takeover.AnnounceOwnership():
                 self._hear_announcement(sender, message, now_ns)
             case takeover.AcknowledgeOwnership():
@@ -511,17 +561,20 @@ class Gateway:
                     self._coordinator.gateway_suspected(name, now_ns=now_ns)
                 case swim_events.MemberFailed(name=name):
                     self._outbox.report("gateway-failed", gateway=name)
-                    self._stop_asking(name)
+                    self._gateway_lost(name, now_ns)
                     self._place()
                     self._coordinator.gateway_failed(name, now_ns=now_ns)
                 case swim_events.MemberLeft(name=name):
                     self._outbox.report("gateway-left", gateway=name)
-                    self._stop_asking(name)
+                    self._gateway_lost(name, now_ns)
                     self._place()
                 case swim_events.MemberRestarted(name=name):
                     self._outbox.report("gateway-restarted", gateway=name)
                     self._replicator.forget_drops(name)
                     self._coordinator.gateway_restarted(name, now_ns=now_ns)
+                    self._handovers.gateway_lost(name, now_ns=now_ns)
+                    self._planned_moves.gateway_alive(name, now_ns=now_ns)
+                    self._addresses.gateway_alive(name)
                     self._place()
                 case swim_events.MetadataChanged():
                     self._place()
@@ -549,13 +602,17 @@ class Gateway:
                 case swim_events.Stalled(late_ns=late_ns):
                     self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
 
-    def _stop_asking(self, name: GatewayName) -> None:
+    def _gateway_lost(self, name: GatewayName, now_ns: int) -> None:
         if self._recall is not None:
             self._recall.forget(name)
+        self._handovers.gateway_lost(name, now_ns=now_ns)
+        self._planned_moves.gateway_lost(name)
 
     def _gateway_alive(self, name: GatewayName, now_ns: int) -> None:
         self._coordinator.gateway_alive(name, now_ns=now_ns)
         self._announcer.gateway_alive(name)
+        self._addresses.gateway_alive(name)
+        self._planned_moves.gateway_alive(name, now_ns=now_ns)
         self._place()
 
     def _describe(self, *, records: int) -> bytes:
@@ -570,6 +627,14 @@ class Gateway:
                 records=records,
             )
         )
+
+    def _drain(self, *, draining: bool, now_ns: int) -> None:
+        if draining == self._is_draining:
+            return
+        self._is_draining = draining
+        self._outbox.report("draining" if draining else "undrained")
+        self._swim.set_metadata(self._describe(records=self._records_told), now_ns=now_ns)
+        self._planned_moves.drain(draining=draining, now_ns=now_ns)
 
     def _tell_load(self, now_ns: int) -> None:
         """Says how many records are here, seldom: every change goes to the whole mesh."""
@@ -597,6 +662,7 @@ class Gateway:
                 return
             owned = self._replicator.create(client, state)
             self._outbox.report("client-connected", client=client)
+            self._addresses.check(owned.record)
             self._forget_predecessors(owned.record, now_ns)
             self._by_inbound_spi = None
             self._by_address = None
@@ -702,16 +768,27 @@ class Gateway:
             return
         self._outbox.do(RekeyChild(client=record.client, state=record.state, outbound_spi=event.outbound_spi))
         ceiling = record.ceiling_of(event.outbound_spi)
-        if ceiling < SHARED_FIRST or (record.client, event.outbound_spi) in self._raising:
+        if ceiling >= SHARED_FIRST:
+            self._go_above(record, event.outbound_spi, ceiling)
+
+    def _go_above(self, record: ClientRecord, outbound_spi: int, above: int) -> None:
+        """Lets an outbound SA go on in lanes of ours above a number, once every replica knows."""
+        if (record.client, outbound_spi) in self._raising:
             return
-        key = next(key for key in record.keys if key.outbound_spi == event.outbound_spi)
+        key = next(key for key in record.keys if key.outbound_spi == outbound_spi)
         book = self._ledger.book((record.client, key.outbound_spi, key.creator))
-        numbers = book.first_range(ceiling)
+        numbers = book.first_range(above)
         if numbers is None:
             self._outbox.report("no-lane", client=record.client)
             return
-        self._replicator.raise_ceiling(record.client, event.outbound_spi, numbers)
-        self._raising[(record.client, event.outbound_spi)] = (numbers, now_ns + _RAISE_WAIT_NS)
+        self._replicator.raise_ceiling(record.client, outbound_spi, numbers)
+        self._raising[(record.client, outbound_spi)] = (numbers, self._now_ns + _RAISE_WAIT_NS)
+
+    def _go_above_target(self, owned: OwnedRecord) -> None:
+        """Above all numbers that the target of a planned move may have used: a range in its first lanes."""
+        record = owned.record
+        for key in record.keys:
+            self._go_above(record, key.outbound_spi, max(key.ceiling, SHARED_FIRST) + ROUND_PACKETS)
 
     def _owner_of(self, outbound_spi: int, destination: IpAddress) -> OwnedRecord | None:
         for owned in self._replicator.owned():
@@ -767,7 +844,7 @@ class Gateway:
                 if record.epoch < owned.record.epoch:
                     self._announcer.tell(sender.gateway, record.client)
                     continue
-                if not self._conflicts.meet(owned, Rival(sender.gateway, record.epoch), now_ns=now_ns):
+                if not self._meet(owned, Rival(sender.gateway, record.epoch), now_ns):
                     continue
             known = self._store.get(record.client)
             newer = self._store.put(copy)
@@ -801,6 +878,37 @@ class Gateway:
         if found:
             self._outbox.report("copies-differ", gateway=sender.gateway, count=found)
 
+    def _meet(self, owned: OwnedRecord, rival: Rival, now_ns: int) -> bool:
+        """True if a client of ours was given up to somebody with a higher epoch."""
+        return self._handovers.taken(owned, rival, now_ns=now_ns) or self._conflicts.meet(
+            owned, rival, now_ns=now_ns
+        )
+
+    def _hear_offers(self, sender: Holder, message: takeover.OfferClients, now_ns: int) -> None:
+        fresh = []
+        for offer in message.offers:
+            if offer.client in self._replicator:
+                # It answered us, and the owner did not hear of it.
+                self._announcer.tell(sender.gateway, offer.client)
+            else:
+                fresh.append(offer)
+        self._coordinator.hear_offers(
+            sender,
+            takeover.OfferClients(offers=tuple(fresh)),
+            willing=not self._is_draining,
+            now_ns=now_ns,
+        )
+
+    def _close_windows(self, sender: Holder, message: takeover.CloseWindows) -> None:
+        for update in message.updates:
+            owned = self._replicator.get(update.client)
+            if owned is None or not self._coordinator.take_consent(update.client, sender):
+                continue
+            self._replicator.update_counters(update.client, update.counters)
+            self._outbox.do(
+                CloseWindow(client=update.client, state=owned.record.state, counters=update.counters)
+            )
+
     def _hear_drop(
         self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int
     ) -> None:
@@ -829,7 +937,7 @@ class Gateway:
                     self._announcer.tell(ownership.owner, ownership.client)
                     continue
                 rival = Rival(ownership.owner, ownership.epoch)
-                if not self._conflicts.meet(owned, rival, now_ns=now_ns):
+                if not self._meet(owned, rival, now_ns):
                     continue
             if ownership.owner != sender.gateway:
                 continue
@@ -939,6 +1047,7 @@ class Gateway:
                 self._outbox.send(name, replication.RecallRecords())
         if self._recall is not None and self._recall.is_due(now_ns=now_ns):
             self._adopt()
+        self._handovers.finish(now_ns=now_ns)
         self._coordinator.finish(now_ns=now_ns)
         for client in self._coordinator.take_moved():
             self._announcer.tell_former(client)

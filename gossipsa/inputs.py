@@ -90,6 +90,8 @@ class ClientRemoved(Input, frozen=True):
 
     client: ClientId
     epoch: Epoch
+    counters: tuple[SaCounters, ...] = ()
+    """The kernel's last numbers of the CHILD_SAs that were deleted, as far as they could be read."""
 
 
 class ClientRestored(Input, frozen=True):
@@ -134,6 +136,12 @@ class TrustListGiven(Input, frozen=True):
     """The operator hands over a trust list."""
 
     trust_list: bytes
+
+
+class DrainRequested(Input, frozen=True):
+    """The operator has this gateway emptied, or (`draining` false) used again."""
+
+    draining: bool
 
 
 class LeaveRequested(Input, frozen=True):

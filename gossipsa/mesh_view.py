@@ -27,6 +27,17 @@ class MeshView:
         member = self._swim.member(name)
         return member is not None and member.state is MemberState.ALIVE
 
+    def takes_clients(self, name: GatewayName) -> bool:
+        metadata = self.metadata(name)
+        return (
+            self.is_alive(name) and metadata is not None and metadata.capacity > 0 and not metadata.draining
+        )
+
+    def is_draining(self, name: GatewayName) -> bool:
+        """True if it says that it is being emptied."""
+        metadata = self.metadata(name)
+        return metadata is not None and metadata.draining
+
     def is_live(self, name: GatewayName) -> bool:
         member = self._swim.member(name)
         return member is not None and member.state.live

@@ -28,6 +28,10 @@ StateMessage = (
     | takeover.EndClaims
     | takeover.AnnounceOwnership
     | takeover.AcknowledgeOwnership
+    | takeover.OfferClients
+    | takeover.AnswerOffers
+    | takeover.CloseWindows
+    | takeover.HoldAddresses
 )
 """Messages about clients; they travel over streams."""
 

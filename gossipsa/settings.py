@@ -91,6 +91,13 @@ class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an unanswering client's record is held; 1 s to 24 h."""
     installs_at_once_max: int = 64
     """Clients being installed or redirected at one time; 1 to 4096."""
+    moves_at_once_max: int = 16
+    """Clients being moved to other gateways by plan at one time; 1 to 1024."""
+    return_after_ns: int = 0
+    """A gateway that has been well for so long gets the clients back that had connected to it; 0 for never,
+    or 1 s to 7 days. Each return is a move more for the client, and what died once may do so again."""
+    return_interval_ns: int = 200 * _MS
+    """Between two clients that return; 10 ms to 60 s."""
     rekey_after_takeover: bool = True
     """Ask for a rekey of each CHILD_SA after its client was taken over."""
     rekey_delay_ns: int = 5_000 * _MS
@@ -111,6 +118,10 @@ class TakeoverSettings(msgspec.Struct, frozen=True, kw_only=True):
         _check("hold_retry_ns", self.hold_retry_ns, 1_000 * _MS, 3_600_000 * _MS)
         _check("hold_ns", self.hold_ns, 1_000 * _MS, 24 * 3_600_000 * _MS)
         _check("installs_at_once_max", self.installs_at_once_max, 1, 4096)
+        _check("moves_at_once_max", self.moves_at_once_max, 1, 1024)
+        if self.return_after_ns:
+            _check("return_after_ns", self.return_after_ns, 1_000 * _MS, 7 * 24 * 3_600_000 * _MS)
+        _check("return_interval_ns", self.return_interval_ns, 10 * _MS, 60_000 * _MS)
         _check("rekey_delay_ns", self.rekey_delay_ns, 0, 3_600_000 * _MS)
         _check("rekey_interval_ns", self.rekey_interval_ns, _MS, 60_000 * _MS)
         if self.ike_veto_ns <= 2 * self.ike_probe_interval_ns:

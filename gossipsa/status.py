@@ -38,6 +38,8 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Since the last sign of life, first hand."""
     site: str
     zone: str
+    draining: bool = False
+    """True while it is being emptied."""
 
 
 class ClientStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,3 +75,13 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Owned clients by number of acknowledged copies: "0", "1", "2", ..."""
     counts: dict[str, int]
     """How often each reported event happened since the start."""
+    draining: bool = False
+    """True while this gateway is being emptied."""
+
+    moving: int = 0
+    """Own clients that are being moved to other gateways by plan, or are next."""
+
+    @property
+    def owned(self) -> int:
+        """Own clients."""
+        return sum(self.copies.values())

@@ -27,6 +27,9 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
         _members(status),
         _copies(status),
     ]
+    if status.draining:
+        text = f"draining: {status.owned} clients left, {status.moving} of them on the move"
+        parts.insert(1, Text(text, "yellow"))
     if status.clients:
         parts.append(_clients(status, len(status.clients) if all_clients else CLIENTS_SHOWN))
     if status.counts:
@@ -72,8 +75,10 @@ def _members(status: GatewayStatus) -> Table:
 
 
 def _state(member: MemberStatus) -> Text:
-    """With what does not pass though the member is alive."""
+    """With what does not pass though the member is alive, and whether it is being emptied."""
     state = Text(member.state, _STATE_STYLES.get(member.state, ""))
+    if member.draining:
+        state.append("\ndraining", "yellow")
     for way in member.closed:
         state.append(f"\nno {way}", "yellow")
     return state

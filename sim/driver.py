@@ -84,6 +84,8 @@ class Driver:
                 self._in_order(effect.client, lambda: self._fence_creator(effect))
             case effects.MoveNumbers():
                 self._in_order(effect.client, lambda: self._move_numbers(effect))
+            case effects.CloseWindow():
+                self._in_order(effect.client, lambda: self._close_window(effect))
             case effects.RouteClient():
                 self._in_order(effect.client, lambda: self._route(effect.state, present=effect.present))
             case effects.RekeyChild():
@@ -193,8 +195,10 @@ class Driver:
         self.process.feed(inputs.ClientActivated(client=effect.client, epoch=effect.epoch))
 
     def _remove(self, effect: effects.RemoveClient) -> None:
+        spis = {child.inbound_spi for child in effect.state.children}
+        counters = tuple(entry for entry in self.host.read_counters() if entry.inbound_spi in spis)
         self.take_out(effect)
-        self.process.feed(inputs.ClientRemoved(client=effect.client, epoch=effect.epoch))
+        self.process.feed(inputs.ClientRemoved(client=effect.client, epoch=effect.epoch, counters=counters))
 
     def take_out(self, effect: effects.RemoveClient) -> None:
         """Deletes everything of a client."""
@@ -289,6 +293,19 @@ class Driver:
             refused = self._refused([self._ask(Operation.SET_NUMBERS, kernel.set_numbers, numbers_set)])
         if refused is not None:
             self.host.note(f"move-numbers-refused {refused}")
+
+    def _close_window(self, effect: effects.CloseWindow) -> None:
+        local = effect.state.ike_sa.local.address
+        self.host.kernel.set_numbers(
+            [
+                SetNumbers(
+                    id=SaId(entry.inbound_spi, local),
+                    received=entry.received,
+                    window_bitmap=entry.window_bitmap,
+                )
+                for entry in effect.counters
+            ]
+        )
 
     def _route(self, state: ClientState, *, present: bool) -> None:
         remote = state.ike_sa.remote.address

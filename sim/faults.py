@@ -6,6 +6,7 @@ import errno
 from collections import deque
 from collections.abc import Iterable
 
+from gossipsa import inputs
 from gossipsa.kernel.memory_sad import Operation
 from sim.cluster import Cluster
 from sim.host import Host
@@ -156,6 +157,20 @@ class Faults:
         """An attacker sends a client's last packets to its gateway again."""
         if client in self._cluster.clients:
             self._cluster.replay_traffic(client)
+
+    def drain(self, name: str) -> None:
+        """The operator has a gateway emptied. gossipsa forgets it when it is started again."""
+        self._ask(name, inputs.DrainRequested(draining=True), "draining")
+
+    def undrain(self, name: str) -> None:
+        """The operator has it used again."""
+        self._ask(name, inputs.DrainRequested(draining=False), "undrained")
+
+    def _ask(self, name: str, request: inputs.Input, what: str) -> None:
+        process = self._host(name).process
+        if process is not None:
+            self._tell(what, name)
+            process.feed(request)
 
     def burst(self, client: str, packets: int) -> None:
         """Every gateway that has an SA for the client uses up so many sequence numbers at once."""

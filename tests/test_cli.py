@@ -5,9 +5,10 @@ import io
 import json
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -82,7 +83,9 @@ def config(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def daemon_answering(path: Path) -> Iterator[list[str]]:
+def daemon_answering(
+    path: Path, *, status: Callable[[], GatewayStatus] = lambda: STATUS
+) -> Iterator[list[str]]:
     """A daemon's admin socket, served from a thread; gives what was asked of it."""
     asked: list[str] = []
     stop = trio.Event()
@@ -92,11 +95,16 @@ def daemon_answering(path: Path) -> Iterator[list[str]]:
     async def take_trust(trust_list: bytes) -> None:
         asked.append(f"trust list version {decode_trust_list(trust_list).version}")
 
+    async def drain(draining: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        asked.append("drain" if draining else "undrain")
+
     actions = AdminActions(
-        status=lambda: STATUS,
+        status=status,
         metrics=lambda: "gossipsa_up 1\n",
         leave=lambda: asked.append("leave"),
         trust=take_trust,
+        drain=drain,
         offer=None,
     )
 
@@ -251,6 +259,43 @@ def test_trust_list_is_handed_to_the_daemon(config: Path, capsys: pytest.Capture
         assert main(["trust", str(config), "--config", str(config)]) == EXIT_CONFIGURATION
     assert asked == ["trust list version 1"]
     assert "must begin with gossipsa-trust:" in capsys.readouterr().err
+
+
+def test_drain_waits_until_nobody_is_left(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [{"1": 60}, {"1": 20}, {"1": 20}, {}]
+
+    def next_status() -> GatewayStatus:
+        return msgspec.structs.replace(STATUS, draining=True, copies=left.pop(0))
+
+    monkeypatch.setattr("gossipsa.cli.DRAIN_POLL_S", 0.0)
+    with daemon_answering(config.parent / "a.sock", status=next_status) as asked:
+        assert main(["drain", "--wait", "--config", str(config)]) == 0
+
+    assert asked == ["drain"]
+    assert capsys.readouterr().out.split("\n") == ["60 clients left", "20 clients left", "0 clients left", ""]
+
+
+def test_drain_that_is_undone_by_somebody_fails(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gossipsa.cli.DRAIN_POLL_S", 0.0)
+    with daemon_answering(config.parent / "a.sock") as asked:
+        assert main(["drain", "--wait", "--config", str(config)]) == EXIT_FAILED
+        assert main(["undrain", "--config", str(config)]) == 0
+
+    assert asked == ["drain", "undrain"]
+    assert "not being drained" in capsys.readouterr().err
+
+
+def test_status_shows_that_a_gateway_is_being_drained(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = msgspec.structs.replace(STATUS, draining=True, moving=16)
+    with daemon_answering(config.parent / "a.sock", status=lambda: status):
+        assert main(["status", "--config", str(config)]) == 0
+    assert "draining: 60 clients left, 16 of them on the move" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["status", "metrics", "leave"])

@@ -1,8 +1,8 @@
 """The admin socket: one JSON object a line in each direction, for the operator on this host alone.
 
-Requests: {"op": "status"}, {"op": "metrics"}, {"op": "leave"}, {"op": "trust", "trust": "<base64 of a trust
-list>"}, {"op": "offer", "client": "<hex>", "state": "<base64 of the state as it travels>"}. Answers: the
-status; {"text": "..."}; {"ok": true}; {"error": "..."}.
+Requests: {"op": "status"}, {"op": "metrics"}, {"op": "drain"}, {"op": "undrain"}, {"op": "leave"},
+{"op": "trust", "trust": "<base64 of a trust list>"}, {"op": "offer", "client": "<hex>", "state": "<base64 of
+the state as it travels>"}. Answers: the status; {"text": "..."}; {"ok": true}; {"error": "..."}.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class AdminActions(msgspec.Struct, frozen=True, kw_only=True):
     leave: Callable[[], None]
     trust: Callable[[bytes], Awaitable[None]]
     """Raises GossipsaError."""
+    drain: Callable[[bool], Awaitable[None]]
+    """True: empty this gateway. False: use it again."""
     offer: Callable[[ClientId, ClientState], Awaitable[None]] | None
     """None: clients come from the IKE daemon. Raises GossipsaError."""
 
@@ -92,6 +94,8 @@ class AdminRequests:
                 self._actions.leave()
             case "trust":
                 await self._actions.trust(_decode_trust(request))
+            case "drain" | "undrain":
+                await self._actions.drain(request.op == "drain")
             case "offer":
                 if self._actions.offer is None:
                     raise RequestError('offer needs ike = "none": here clients come from the IKE daemon')
@@ -99,7 +103,8 @@ class AdminRequests:
                 await self._actions.offer(client, state)
             case _:
                 raise RequestError(
-                    f"no such op: {request.op[:64]}; there are status, metrics, offer, trust, leave"
+                    f"no such op: {request.op[:64]}; "
+                    "there are status, metrics, offer, trust, drain, undrain, leave"
                 )
         return {"ok": True}
 

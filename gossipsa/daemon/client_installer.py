@@ -14,6 +14,7 @@ from gossipsa.daemon.backends import Backends, Reasons, only, without
 from gossipsa.daemon.client_parts import (
     blocks_of,
     client_routes,
+    counters_in,
     inbound_id,
     outbound_id,
     sa_ids,
@@ -25,7 +26,7 @@ from gossipsa.identifiers import ClientId
 from gossipsa.ike_daemon import ActivateClient as IkeActivation
 from gossipsa.ike_daemon import ImportClient
 from gossipsa.inputs import ClientActivated, ClientFailed, ClientInstalled, ClientRemoved, Input
-from gossipsa.ipsec.security_association import ClientState
+from gossipsa.ipsec.security_association import ClientState, SaCounters
 from gossipsa.kernel.backend import SetNumbers, SetPacketLimit
 
 States = Mapping[ClientId, ClientState]
@@ -44,6 +45,7 @@ class ClientInstaller:
         self._backends = backends
         self._report = report
         self._first_reasons: Reasons = {}
+        self._last_counters: dict[ClientId, tuple[SaCounters, ...]] = {}
 
     async def install(self, batch: Sequence[InstallClient]) -> tuple[Input, ...]:
         """Block, import, set limits and numbers. A client that fails anywhere is taken away again."""
@@ -132,6 +134,7 @@ class ClientInstaller:
         # a new CHILD_SA, and leave a larval SA that fails the next import.
         blocks, _ = blocks_of(states)
         await self._backends.block(blocks)
+        await self._note_last_counters(states)
         self._first_reasons |= await self._delete_sas(states)
         return ()
 
@@ -139,10 +142,16 @@ class ClientInstaller:
         """Second part: the rest, without a word to the client."""
         states = {effect.client: effect.state for effect in batch}
         reasons = await self._clear_away(states, self._take_first_reasons(states))
+        for client in reasons:
+            self._last_counters.pop(client, None)
         return tuple(
             ClientFailed(client=effect.client, epoch=effect.epoch, reason=reasons[effect.client])
             if effect.client in reasons
-            else ClientRemoved(client=effect.client, epoch=effect.epoch)
+            else ClientRemoved(
+                client=effect.client,
+                epoch=effect.epoch,
+                counters=self._last_counters.pop(effect.client, ()),
+            )
             for effect in batch
         )
 
@@ -161,6 +170,15 @@ class ClientInstaller:
         for client, reason in (await self._backends.delete_routes(gone)).items():
             self._report(Report(event="route-refused", client=client, detail=reason))
         return ()
+
+    async def _note_last_counters(self, states: States) -> None:
+        """Whoever serves these clients next may want to know what was received here."""
+        try:
+            sas = await self._backends.kernel_sas()
+        except KernelError:
+            return
+        for client, state in states.items():
+            self._last_counters[client] = counters_in(sas, state)
 
     async def _delete_sas(self, states: States) -> Reasons:
         ids = {client: sa_ids(state) for client, state in states.items()}

@@ -9,21 +9,27 @@ import trio
 
 from gossipsa.daemon.backends import IKE_TIMEOUT_S, Backends, Reasons, without
 from gossipsa.daemon.client_installer import ClientInstaller
-from gossipsa.daemon.client_parts import blocks_of, inbound_id, outbound_id, sa_ids
+from gossipsa.daemon.client_parts import (
+    Sas,
+    blocks_of,
+    children_in,
+    counters_in,
+    inbound_id,
+    outbound_id,
+    sa_ids,
+)
 from gossipsa.daemon.packet_limits import creator_limit, is_fenced, last_number_of, limit_as_before
 from gossipsa.effects import AdoptClients, Report, RestoreClient
 from gossipsa.errors import IkeDaemonError, KernelError
 from gossipsa.identifiers import ClientId
 from gossipsa.ike_daemon import ActivateClient, ImportClient
 from gossipsa.inputs import ClientFailed, ClientRestored, ClientsAdopted, Input
-from gossipsa.ipsec.security_association import ChildSa, ClientState, SaCounters
-from gossipsa.kernel.backend import KernelSa, SaId, SetNumbers, SetPacketLimit
+from gossipsa.ipsec.security_association import ClientState
+from gossipsa.kernel.backend import KernelSa, SetNumbers, SetPacketLimit
 
 SENT_MARGIN = 1000
 """Numbers left out when an SA is installed anew: packets that had passed the block when it came may have been
 numbered after the counters were read."""
-
-Sas = Mapping[SaId, KernelSa]
 
 
 class ClientKeeper:
@@ -161,32 +167,6 @@ class ClientKeeper:
             )
 
 
-def counters_in(sas: Sas, state: ClientState) -> tuple[SaCounters, ...]:
-    """Counters of every CHILD_SA both of whose SAs are in the kernel."""
-    found = []
-    for child in _children_in(sas, state):
-        outbound, inbound = sas[outbound_id(state, child)], sas[inbound_id(state, child)]
-        found.append(
-            SaCounters(
-                outbound_spi=child.outbound_spi,
-                inbound_spi=child.inbound_spi,
-                sent=outbound.sent,
-                received=inbound.received,
-                window_bitmap=inbound.window_bitmap,
-            )
-        )
-    return tuple(found)
-
-
-def _children_in(sas: Sas, state: ClientState) -> tuple[ChildSa, ...]:
-    """CHILD_SAs that the kernel has whole. Right after a rekey the old one may be half gone."""
-    return tuple(
-        child
-        for child in state.children
-        if outbound_id(state, child) in sas and inbound_id(state, child) in sas
-    )
-
-
 def _present(states: Mapping[ClientId, ClientState], sas: Sas) -> tuple[dict[ClientId, ClientState], Reasons]:
     """The clients without the CHILD_SAs that the kernel lacks; those that have none left fail."""
     present: dict[ClientId, ClientState] = {}
@@ -194,7 +174,7 @@ def _present(states: Mapping[ClientId, ClientState], sas: Sas) -> tuple[dict[Cli
     for client, state in states.items():
         children = tuple(
             child
-            for child in _children_in(sas, state)
+            for child in children_in(sas, state)
             if (outbound := sas[outbound_id(state, child)]).sent < last_number_of(outbound)
         )
         if state.children and not children:
@@ -205,7 +185,7 @@ def _present(states: Mapping[ClientId, ClientState], sas: Sas) -> tuple[dict[Cli
 
 
 def _outbound(sas: Sas, state: ClientState) -> list[KernelSa]:
-    return [sas[outbound_id(state, child)] for child in _children_in(sas, state)]
+    return [sas[outbound_id(state, child)] for child in children_in(sas, state)]
 
 
 def _is_astray(state: ClientState, sas: Sas) -> bool:

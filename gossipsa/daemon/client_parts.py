@@ -7,12 +7,14 @@ from ipaddress import ip_network
 
 from gossipsa.errors import CallerError
 from gossipsa.identifiers import ClientId
-from gossipsa.ipsec.security_association import ChildSa, ClientState
+from gossipsa.ipsec.security_association import ChildSa, ClientState, SaCounters
 from gossipsa.ipsec.traffic_selector import Network, TrafficSelector
-from gossipsa.kernel.backend import ClientRoute, OutboundBlock, SaId
+from gossipsa.kernel.backend import ClientRoute, KernelSa, OutboundBlock, SaId
 from gossipsa.kernel.covering_network import covering_network
 
 _HIGHEST_PORT = 65_535
+
+Sas = Mapping[SaId, KernelSa]
 
 
 class UnblockableError(CallerError):
@@ -68,6 +70,32 @@ def client_routes(state: ClientState) -> tuple[ClientRoute, ...]:
     """Host routes for a client's virtual addresses."""
     towards = state.ike_sa.remote.address
     return tuple(ClientRoute(address, towards) for address in state.ike_sa.virtual_addresses)
+
+
+def counters_in(sas: Sas, state: ClientState) -> tuple[SaCounters, ...]:
+    """Counters of every CHILD_SA both of whose SAs are in the kernel."""
+    found = []
+    for child in children_in(sas, state):
+        outbound, inbound = sas[outbound_id(state, child)], sas[inbound_id(state, child)]
+        found.append(
+            SaCounters(
+                outbound_spi=child.outbound_spi,
+                inbound_spi=child.inbound_spi,
+                sent=outbound.sent,
+                received=inbound.received,
+                window_bitmap=inbound.window_bitmap,
+            )
+        )
+    return tuple(found)
+
+
+def children_in(sas: Sas, state: ClientState) -> tuple[ChildSa, ...]:
+    """CHILD_SAs that the kernel has whole. Right after a rekey the old one may be half gone."""
+    return tuple(
+        child
+        for child in state.children
+        if outbound_id(state, child) in sas and inbound_id(state, child) in sas
+    )
 
 
 def _blocks_towards(network: Network, local: dict[Network, None]) -> Iterator[OutboundBlock]:

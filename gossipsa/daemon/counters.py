@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import trio
 
 from gossipsa.daemon.backends import Backends
-from gossipsa.daemon.client_keeper import counters_in
+from gossipsa.daemon.client_parts import counters_in
 from gossipsa.daemon.counts import Count, Counts
 from gossipsa.daemon.number_keeper import NumberKeeper
 from gossipsa.daemon.packet_limits import is_fenced

@@ -18,6 +18,7 @@ from gossipsa.daemon.number_keeper import NumberKeeper
 from gossipsa.effects import (
     ActivateClient,
     AdoptClients,
+    CloseWindow,
     Effect,
     FenceCreator,
     InstallClient,
@@ -39,6 +40,7 @@ ClientEffect = (
     | RestoreClient
     | FenceCreator
     | MoveNumbers
+    | CloseWindow
     | RouteClient
     | RekeyChild
 )
@@ -49,6 +51,7 @@ CLIENT_EFFECTS = (
     RestoreClient,
     FenceCreator,
     MoveNumbers,
+    CloseWindow,
     RouteClient,
     RekeyChild,
 )
@@ -64,6 +67,7 @@ BATCH_MAX: Mapping[type[Effect], int] = {
     RemoveClient: 256,
     FenceCreator: 1024,
     MoveNumbers: 256,
+    CloseWindow: 256,
     RouteClient: 1024,
     RekeyChild: 8,
 }
@@ -146,6 +150,7 @@ class Installer:
             RouteClient: (clients.route,),
             FenceCreator: (numbers.fence,),
             MoveNumbers: (numbers.move,),
+            CloseWindow: (numbers.close_windows,),
             RekeyChild: (numbers.rekey,),
         }
         self._keeper = keeper

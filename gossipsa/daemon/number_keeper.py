@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import trio
 
 from gossipsa.daemon.backends import Backends, without
-from gossipsa.daemon.client_parts import blocks_of, outbound_id
+from gossipsa.daemon.client_parts import blocks_of, inbound_id, outbound_id
 from gossipsa.daemon.packet_limits import CREATOR_LAST, creator_limit, lane_limit
-from gossipsa.effects import FenceCreator, MoveNumbers, RekeyChild, Report
+from gossipsa.effects import CloseWindow, FenceCreator, MoveNumbers, RekeyChild, Report
 from gossipsa.errors import GossipsaError, KernelError
 from gossipsa.identifiers import ClientId
 from gossipsa.inputs import Input
@@ -20,7 +20,7 @@ _TRIES_MAX = 60
 
 
 class NumberKeeper:
-    """Carries out FenceCreator, MoveNumbers and RekeyChild, in batches of one kind."""
+    """Carries out FenceCreator, MoveNumbers, CloseWindow and RekeyChild, in batches of one kind."""
 
     def __init__(self, backends: Backends, *, report: Callable[[Report], None]) -> None:
         self._backends = backends
@@ -107,6 +107,25 @@ class NumberKeeper:
         await backends.unblock(blocks)
         for client, reason in reasons.items():
             self._refuse([client], reason)
+        return ()
+
+    async def close_windows(self, batch: Sequence[CloseWindow]) -> tuple[Input, ...]:
+        """Count what a former owner received as received here."""
+        changes: dict[ClientId, list[SetNumbers]] = {}
+        for effect in batch:
+            inbound = {child.inbound_spi: inbound_id(effect.state, child) for child in effect.state.children}
+            changes[effect.client] = [
+                SetNumbers(
+                    id=inbound[entry.inbound_spi],
+                    received=entry.received,
+                    window_bitmap=entry.window_bitmap or None,
+                )
+                for entry in effect.counters
+                if entry.inbound_spi in inbound
+            ]
+        reasons = await self._backends.for_clients(self._backends.kernel.set_numbers, changes)
+        for client, reason in reasons.items():
+            self._report(Report(event="window-open", client=client, detail=reason))
         return ()
 
     async def rekey(self, batch: Sequence[RekeyChild]) -> tuple[Input, ...]:

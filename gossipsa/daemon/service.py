@@ -37,6 +37,7 @@ from gossipsa.inputs import (
     ClientChanged,
     ClientDeleted,
     ClientsAdopted,
+    DrainRequested,
     IkeDaemonStarted,
     Input,
     LeaveRequested,
@@ -120,6 +121,7 @@ class Service:
             metrics=self._metrics,
             leave=self._leave_wanted.set,
             trust=self._take_trust,
+            drain=self._drain,
             offer=ike.offer if isinstance(ike, DirectInstall) else None,
         )
         self._admin = AdminServer(configuration.admin_socket, AdminRequests(actions, counts=counts))
@@ -186,6 +188,9 @@ class Service:
             with trio.move_on_after(_FINISH_S):
                 await self._installer.idle()
             nursery.cancel_scope.cancel()
+
+    async def _drain(self, draining: bool) -> None:
+        await self._loop.inputs.send(DrainRequested(draining=draining))
 
     async def _wait_for_end(self, stop: trio.Event) -> bool:
         """Return when it is time; whether to say goodbye."""

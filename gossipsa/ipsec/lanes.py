@@ -24,8 +24,9 @@ CREATOR_REKEY = 1 << 29
 ALL_LANES = (1 << LANE_COUNT) - 1
 GRANT_LANES_MAX = 8
 
-_ROUND_PACKETS = LANE_PACKETS * LANE_COUNT
-_ROUNDS = (SHARED_END - SHARED_FIRST) // _ROUND_PACKETS
+ROUND_PACKETS = LANE_PACKETS * LANE_COUNT
+"""After so many numbers it is the same lanes' turn again."""
+_ROUNDS = (SHARED_END - SHARED_FIRST) // ROUND_PACKETS
 
 
 class NumberRange(msgspec.Struct, frozen=True):

@@ -50,8 +50,10 @@ class _Suitor(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     distance_ns: int
     capacity: int
-    takes_more: bool
-    """False: only what it has already."""
+    suspected: bool
+    """True: only what it has already."""
+    overloaded: bool
+    """True: only what it has already, or what nobody else can take."""
 
     @property
     def name(self) -> GatewayName:
@@ -92,7 +94,8 @@ class Placement:
                 zone=candidate.zone,
                 distance_ns=self._distances.distance_ns(candidate.holder.gateway, candidate.round_trip_ns),
                 capacity=candidate.capacity,
-                takes_more=not candidate.suspected and candidate.holder not in full,
+                suspected=candidate.suspected,
+                overloaded=candidate.holder in full,
             )
             for candidate in fit
         ]
@@ -136,7 +139,7 @@ class Placement:
         scores = {
             suitor: self._draws.score(suitor.name, shard, weight=self._weight(suitor))
             for suitor in suitors
-            if suitor.takes_more or suitor.holder in current
+            if not suitor.suspected or suitor.holder in current
         }
         zones = {self._zone} if self._zone else set()
         sites = {self._site} if self._site else set()
@@ -144,7 +147,12 @@ class Placement:
         while scores.keys() - set(chosen) and len(chosen) < self._settings.replicas:
             best = max(
                 (suitor for suitor in scores if suitor not in chosen),
-                key=lambda suitor: (suitor.zone not in zones, suitor.site not in sites, scores[suitor]),
+                key=lambda suitor: (
+                    not suitor.overloaded or suitor.holder in current,
+                    suitor.zone not in zones,
+                    suitor.site not in sites,
+                    scores[suitor],
+                ),
             )
             chosen.append(best)
             zones |= {best.zone} if best.zone else set()

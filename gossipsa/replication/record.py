@@ -39,6 +39,8 @@ class ClientRecord(Value, frozen=True):
     """Who may hold a copy, in the order in which they take over."""
     counters: tuple[SaCounters, ...] = ()
     """As last read by the owner."""
+    home: GatewayName = GatewayName("")
+    """The gateway that the client connected to itself."""
 
     @property
     def version(self) -> Version:

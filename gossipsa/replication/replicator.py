@@ -84,6 +84,8 @@ class Replicator:
         self._ledger = ledger
         self._owned: dict[ClientId, OwnedRecord] = {}
         self._shards: ShardMap = NOWHERE
+        self._away: dict[ClientId, None] = {}
+        self._guests: dict[ClientId, Holder] = {}
         self._in_shard: tuple[dict[ClientId, None], ...] = tuple({} for _ in range(SHARD_COUNT))
         # Per replica: records that it has not acknowledged, in the order in which they changed.
         self._dirty: dict[Holder, dict[ClientId, None]] = {}
@@ -105,9 +107,22 @@ class Replicator:
     def owned(self) -> Iterator[OwnedRecord]:
         return iter(self._owned.values())
 
+    def away(self) -> Iterator[ClientRecord]:
+        """Owned clients that connected to another gateway."""
+        return (self._owned[client].record for client in self._away)
+
     def replicas_of(self, client: ClientId) -> tuple[Holder, ...]:
         """Where copies of a client's record belong, in takers' order."""
-        return self._shards[self._shard_of(client)]
+        replicas = self._shards[self._shard_of(client)]
+        guest = self._guests.get(client)
+        return replicas if guest is None or guest in replicas else (*replicas, guest)
+
+    def invite(self, client: ClientId, holder: Holder) -> None:
+        """Keeps a copy of an owned client at a live gateway more than its shard says, as the last taker."""
+        owned = self._owned.get(client)
+        if owned is not None and self._guests.get(client) != holder:
+            self._guests[client] = holder
+            self._place_one(owned, {*owned.copies, *self.replicas_of(client)})
 
     def create(self, client: ClientId, state: ClientState) -> OwnedRecord:
         """A client that connected to our own IKE daemon: epoch 1, all lanes ours."""
@@ -119,6 +134,7 @@ class Replicator:
             state=state,
             keys=(),
             replicas=self.replicas_of(client),
+            home=self._me.gateway,
         )
         return self.own(self._with_keys(record, state))
 
@@ -134,6 +150,8 @@ class Replicator:
         self._stop_waiting(record.client)
         self._owned[record.client] = owned
         self._in_shard[self._shard_of(record.client)][record.client] = None
+        if record.home not in ("", self._me.gateway):
+            self._away[record.client] = None
         for holder in replicas:
             owned.copies[holder] = _Copy()
             self._cancel_drop(holder.gateway, record.client)
@@ -171,6 +189,8 @@ class Replicator:
         for key in key_ids(owned.record):
             self._ledger.burn(key)
         self._in_shard[self._shard_of(client)].pop(client, None)
+        self._guests.pop(client, None)
+        self._away.pop(client, None)
         self._stop_waiting(client)
         self._counters.pop(client, None)
         for holder in owned.copies:
@@ -188,6 +208,8 @@ class Replicator:
         moved = [shard for shard in range(SHARD_COUNT) if shards[shard] != self._shards[shard]]
         dead = [holder for holder in self._dirty if holder not in live]
         self._shards = shards
+        for client in [client for client, holder in self._guests.items() if holder not in live]:
+            del self._guests[client]
         # The dead may have copies, not yet superfluous, of any shard.
         for shard in range(SHARD_COUNT) if dead else moved:
             for client in self._in_shard[shard]:

@@ -60,6 +60,10 @@ class RecordStore:
         others = (self._records[client] for client in found if client != record.client)
         return tuple(other for other in others if other.is_same_peer(record))
 
+    def of_address(self, address: IpAddress) -> tuple[ClientRecord, ...]:
+        """Records of clients that have a virtual address."""
+        return tuple(self._records[client] for client in self._of_address.get(address, ()))
+
     def put(self, copy: RecordCopy) -> ClientRecord | None:
         """Keeps a copy if it is newer.
 

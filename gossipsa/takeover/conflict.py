@@ -76,7 +76,7 @@ class Conflicts:
         client = owned.record.client
         known, since_ns = self._open.get(client, (None, now_ns))
         if known is None and not self._is_heard(client, now_ns):
-            self._yield(owned, now_ns)
+            self.give_up(owned, now_ns=now_ns)
             return True
         if known is None:
             self._outbox.report("owner-contested", client=client, gateway=rival.gateway)
@@ -121,7 +121,7 @@ class Conflicts:
             if now_ns - since_ns >= PATIENCE_NS:
                 owned = self._replicator.get(client)
                 if owned is not None:
-                    self._yield(owned, now_ns)
+                    self.give_up(owned, now_ns=now_ns)
                 self._forget(client)
 
     def next_deadline_ns(self) -> int | None:
@@ -136,7 +136,7 @@ class Conflicts:
         heard_ns = self._heard_ns.get(client)
         return heard_ns is not None and now_ns - heard_ns <= RECENT_NS
 
-    def _yield(self, owned: OwnedRecord, now_ns: int) -> None:
+    def give_up(self, owned: OwnedRecord, *, now_ns: int) -> None:
         """A higher epoch owns the client (rule R5): SAs go first, and no DELETE is sent."""
         record = owned.record
         self._outbox.report("client-yielded", client=record.client)

@@ -11,7 +11,7 @@ from random import Random
 
 import msgspec
 
-from gossipsa.effects import ActivateClient, InstallClient, OutboundNumbers, RemoveClient, SendIke
+from gossipsa.effects import ActivateClient, InstallClient, OutboundNumbers, RemoveClient
 from gossipsa.errors import CallerError
 from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, Holder, IpAddress
 from gossipsa.ikev2.errors import IkeMessageError
@@ -28,11 +28,16 @@ from gossipsa.settings import GatewaySettings
 from gossipsa.takeover.liveness import IkeLiveness, IkeVerdict
 from gossipsa.takeover.messages import (
     AnswerClaims,
+    AnswerOffers,
     CeilingClaim,
     Claim,
     ClaimAnswer,
     ClientClaim,
     EndClaims,
+    Offer,
+    OfferAnswer,
+    OfferClients,
+    OfferOutcome,
     Verdict,
 )
 from gossipsa.takeover.peers import Peers
@@ -44,6 +49,8 @@ _MS = 1_000_000
 _TURN_MARGIN_NS = 250 * _MS
 _TURN_JITTER_NS = 50 * _MS
 _SENDINGS_WITH_SLOT = 3
+_CONSENTED_MAX = 65_536
+"""Clients taken with consent, whose former owners have yet to tell their last numbers."""
 
 
 class _Attempt:
@@ -53,6 +60,7 @@ class _Attempt:
         "asked",
         "base",
         "client",
+        "consented",
         "epoch",
         "held_until_ns",
         "installed",
@@ -78,6 +86,7 @@ class _Attempt:
         self.promised = record.epoch
         self.rival: GatewayName | None = None
         self.released = False
+        self.consented = False
         self.over = False
         self.asked: dict[GatewayName, None] = {}
         self.ranges: dict[int, NumberRange] = {}
@@ -141,6 +150,8 @@ class Coordinator:
         self._claims: dict[tuple[GatewayName, GatewayName], list[ClientClaim]] = {}
         self._ended: dict[GatewayName, list[RecordVersion]] = {}
         self._moved: list[ClientId] = []
+        self._consented: dict[ClientId, Holder] = {}
+        self._offer_answers: dict[GatewayName, list[OfferAnswer]] = {}
 
     # What the composition asks
 
@@ -157,6 +168,13 @@ class Coordinator:
         """The clients that became ours since the last call."""
         moved, self._moved = self._moved, []
         return moved
+
+    def take_consent(self, client: ClientId, sender: Holder) -> bool:
+        """True, once, if a client was taken with the consent of `sender`."""
+        if self._consented.get(client) != sender:
+            return False
+        del self._consented[client]
+        return True
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
         deadlines = [
@@ -190,7 +208,7 @@ class Coordinator:
     def gateway_alive(self, name: GatewayName, *, now_ns: int) -> None:
         self._gateways.pop(name, None)
         for attempt in tuple(self._attempts.values()):
-            if attempt.owner == name and not attempt.released:
+            if attempt.owner == name and not attempt.released and not attempt.consented:
                 self._fire(attempt, Event.OWNER_ALIVE, now_ns)
 
     def gateway_restarted(self, name: GatewayName, *, now_ns: int) -> None:
@@ -236,6 +254,9 @@ class Coordinator:
                     to, EndClaims(versions=tuple(versions[start : start + CLIENTS_A_MESSAGE_MAX]))
                 )
         self._ended.clear()
+        for to, answers in self._offer_answers.items():
+            self._outbox.send(to, AnswerOffers(answers=tuple(answers)))
+        self._offer_answers.clear()
 
     # Messages of other gateways
 
@@ -273,6 +294,13 @@ class Coordinator:
             if attempt is None:
                 attempt = self._begin(record, now_ns)
             attempt.released = True
+
+    def hear_offers(self, sender: Holder, message: OfferClients, *, willing: bool, now_ns: int) -> None:
+        """A living owner wants clients moved to us, if we are willing."""
+        for offer in message.offers:
+            accepted = willing and self._accept(sender, offer, now_ns)
+            outcome = OfferOutcome.ACCEPTED if accepted else OfferOutcome.REFUSED
+            self._answer_offer(sender.gateway, offer.client, offer.epoch, outcome)
 
     def superseded(self, client: ClientId, epoch: Epoch | None, *, now_ns: int) -> bool:
         """Somebody owns the client under `epoch`, or (None) it is gone: a takeover under way ends.
@@ -430,18 +458,51 @@ class Coordinator:
                 turn_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
         return turn_ns
 
-    def _claim(self, attempt: _Attempt, now_ns: int) -> None:
-        record = self._store.get(attempt.client)
-        assert record is not None
+    def _accept(self, sender: Holder, offer: Offer, now_ns: int) -> bool:
+        """Begins, or goes on with, a planned move; False if we lack what it needs."""
+        attempt = self._attempts.get(offer.client)
+        if attempt is not None:
+            return attempt.consented and attempt.base == offer.epoch
+        record = self._store.get(offer.client)
+        if (
+            record is None
+            or (record.owner, record.epoch) != (sender.gateway, offer.epoch)
+            or record.epoch.boot != sender.boot
+            or record.sequence < offer.sequence
+        ):
+            return False
+        attempt = _Attempt(record, state=State.WAITING)
+        attempt.consented = True
+        if not self._choose_numbers(attempt, record):
+            return False
+        self._attempts[offer.client] = attempt
+        self._fire(attempt, Event.OWNER_CONSENTED, now_ns)
+        return True
+
+    def _answer_offer(
+        self, to: GatewayName, client: ClientId, epoch: Epoch, outcome: OfferOutcome, message_id: int = 0
+    ) -> None:
+        answer = OfferAnswer(client=client, epoch=epoch, outcome=outcome, next_message_id=message_id)
+        self._offer_answers.setdefault(to, []).append(answer)
+
+    def _choose_numbers(self, attempt: _Attempt, record: ClientRecord) -> bool:
+        """An epoch, and sequence numbers for every key; False if a key has none."""
         attempt.epoch = Epoch(
             max(record.epoch.counter, attempt.promised.counter, attempt.epoch.counter) + 1, self._me.boot
         )
         ranges = self._free_ranges(record)
         if ranges is None:
             self._outbox.report("no-lane", client=attempt.client, gateway=attempt.owner)
+            return False
+        attempt.ranges = ranges
+        return True
+
+    def _claim(self, attempt: _Attempt, now_ns: int) -> None:
+        record = self._store.get(attempt.client)
+        assert record is not None
+        if not self._choose_numbers(attempt, record):
             self._fire(attempt, Event.FAILED, now_ns)
             return
-        attempt.ranges = ranges
         attempt.asked = self._whom_to_ask(attempt, record)
         if not attempt.asked:
             self._fire(attempt, Event.CLAIM_WON, now_ns)
@@ -450,7 +511,8 @@ class Coordinator:
             client=attempt.client,
             epoch=attempt.epoch,
             ceilings=tuple(
-                CeilingClaim(outbound_spi=spi, ceiling=numbers.last) for spi, numbers in ranges.items()
+                CeilingClaim(outbound_spi=spi, ceiling=numbers.last)
+                for spi, numbers in attempt.ranges.items()
             ),
         )
         longest_ns = 0
@@ -499,7 +561,13 @@ class Coordinator:
                 raise CallerError("no IKE address of the client's family here")
             local = local_endpoint(record.state.ike_sa.remote, own, ike_port=self._gateway_settings.ike_port)
             state = with_local(record.state, local)
-            attempt.redirect = Redirect(state, local=local, settings=self._settings, entropy=self._entropy)
+            attempt.redirect = Redirect(
+                state,
+                local=local,
+                settings=self._settings,
+                entropy=self._entropy,
+                message_ids=_message_ids_of_living(state) if attempt.consented else None,
+            )
         except CallerError as error:
             self._outbox.report("record-unusable", client=attempt.client, detail=str(error))
             self._fire(attempt, Event.FAILED, now_ns)
@@ -534,14 +602,16 @@ class Coordinator:
         redirect = attempt.redirect
         assert redirect is not None
         sending = redirect.next_sending()
-        if sending is None:
+        # A client that has a living owner is not kept in doubt for long.
+        is_enough = attempt.consented and attempt.sendings > self._settings.redirect_sendings_a_message_id
+        if sending is None or is_enough:
             self._fire(attempt, Event.UNANSWERED, now_ns)
             return
-        data, wait_ns = sending
+        effect, wait_ns = redirect.as_effect(sending)
         had_slot = attempt.has_slot
         attempt.sendings += 1
         self._slots += attempt.has_slot - had_slot
-        self._outbox.do(SendIke(source=redirect.local, destination=redirect.remote, data=data))
+        self._outbox.do(effect)
         self._timers.set(attempt.client, now_ns + wait_ns)
 
     def _commit(self, attempt: _Attempt, now_ns: int) -> None:
@@ -553,6 +623,9 @@ class Coordinator:
         assert record is not None
         assert redirect is not None
         assert redirect.answered_message_id is not None
+        if attempt.consented and newest.state.children != record.state.children:
+            # It rekeyed at its living owner while we told it to come: see handover.py.
+            self._outbox.report("handover-out-of-step", client=attempt.client, gateway=attempt.owner)
         # What was installed counts: an owner that was not dead may have sent a newer record meanwhile.
         record = record.with_ceilings({key.outbound_spi: key.ceiling for key in newest.keys})
         record = record.with_counters(newest.counters)
@@ -568,6 +641,10 @@ class Coordinator:
         owned.in_use = dict(attempt.ranges)
         owned.taken = record
         self._moved.append(attempt.client)
+        if attempt.consented:
+            self._consented[attempt.client] = Holder(record.owner, record.epoch.boot)
+            if len(self._consented) > _CONSENTED_MAX:
+                del self._consented[next(iter(self._consented))]
         self._outbox.report("client-moved", client=attempt.client, gateway=attempt.owner)
         self._outbox.do(
             ActivateClient(
@@ -590,6 +667,13 @@ class Coordinator:
 
     def _hold(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
         record = self._store.get(attempt.client)
+        if attempt.consented and self._peers.is_live(attempt.owner):
+            # Its owner serves it: there is nothing to hold.
+            message_id = attempt.redirect.next_message_id if attempt.redirect is not None else 0
+            self._answer_offer(attempt.owner, attempt.client, attempt.base, OfferOutcome.GAVE_UP, message_id)
+            self._forget(attempt)
+            return
+        attempt.consented = False
         if attempt.over or record is None:
             self._forget(attempt)
             return
@@ -699,6 +783,12 @@ class Coordinator:
 def _may_be_overtaken(attempt: _Attempt) -> bool:
     """True if the attempt is so old that others may hold the record in versions that were never seen here."""
     return attempt.released or attempt.held_until_ns is not None
+
+
+def _message_ids_of_living(state: ClientState) -> tuple[int, int]:
+    """What a client expects whose owner lives: the next one, or one more if the owner asked it meanwhile."""
+    known = state.ike_sa.message_id_initiator
+    return known, known + 1
 
 
 def with_local(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from gossipsa.identifiers import ClientId, Epoch, GatewayName
-from gossipsa.replication.messages import RecordVersion
+from gossipsa.identifiers import ClientId, Epoch, GatewayName, IpAddress
+from gossipsa.replication.messages import CounterUpdate, RecordVersion
 from gossipsa.wire.codec import Value
 
 
@@ -84,3 +84,66 @@ class AcknowledgeOwnership(Value, frozen=True, tag=10):
     """Answer to an announcement: known, and obeyed."""
 
     ownerships: tuple[Ownership, ...]
+
+
+class Offer(Value, frozen=True):
+    """A client that its owner wants moved, and the version of its record that the target must have."""
+
+    client: ClientId
+    epoch: Epoch
+    sequence: int
+
+
+class OfferClients(Value, frozen=True, tag=30):
+    """Living owner to a replica: take these over, with my consent. Repeated until answered."""
+
+    offers: tuple[Offer, ...]
+
+
+class OfferOutcome(IntEnum):
+    """What becomes of an offer."""
+
+    ACCEPTED = 1
+    """The client is being installed and told."""
+    REFUSED = 2
+    """Nothing was done."""
+    GAVE_UP = 3
+    """The client did not answer; what was installed is gone."""
+
+
+class OfferAnswer(Value, frozen=True):
+    """Answer for one client."""
+
+    client: ClientId
+    epoch: Epoch
+    """As offered."""
+    outcome: OfferOutcome
+    next_message_id: int = 0
+    """After GAVE_UP: the message ID that the client expects of its gateway, as far as it let us know."""
+
+
+class AnswerOffers(Value, frozen=True, tag=31):
+    """Target to owner. That the client is the target's now is said by an AnnounceOwnership."""
+
+    answers: tuple[OfferAnswer, ...]
+
+
+class CloseWindows(Value, frozen=True, tag=32):
+    """Former owner to the new one, after its SAs are gone: what it received last, under the new epoch."""
+
+    updates: tuple[CounterUpdate, ...]
+
+
+class HeldAddress(Value, frozen=True):
+    """A virtual address in use, and a digest of the client's identities."""
+
+    address: IpAddress
+    peer: bytes
+
+
+class HoldAddresses(Value, frozen=True, tag=33):
+    """Owner to the home of clients that moved: do not give these addresses to others."""
+
+    held: tuple[HeldAddress, ...]
+    first: bool
+    """True for the first message of a list, which takes the place of the list before."""

@@ -13,6 +13,9 @@ class Peers(Protocol):
     def is_alive(self, name: GatewayName) -> bool:
         """Alive and not suspected."""
 
+    def takes_clients(self, name: GatewayName) -> bool:
+        """Alive, not suspected, fit to keep records, and not being emptied."""
+
     def is_live(self, name: GatewayName) -> bool:
         """Not known to have failed or left: alive or suspected."""
 

@@ -12,8 +12,9 @@ not report. A client ignores any other, or repeats its cached response, and neit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from gossipsa.effects import SendIke
 from gossipsa.identifiers import Endpoint, IpAddress
 from gossipsa.ikev2.errors import IkeMessageError
 from gossipsa.ikev2.message import Message, open_message, seal_message
@@ -39,6 +40,7 @@ class Redirect:
     Args:
         local: our own endpoint, the client's new gateway.
         entropy: returns that many fresh random bytes, for IVs and the cookie.
+        message_ids: which to try in this order, above; None for what a dead gateway's client may expect.
 
     Raises:
         CallerError: keys cannot be derived from the record.
@@ -51,6 +53,7 @@ class Redirect:
         local: Endpoint,
         settings: TakeoverSettings,
         entropy: Callable[[int], bytes],
+        message_ids: Sequence[int] | None = None,
     ) -> None:
         ike_sa = state.ike_sa
         self._ike_sa = ike_sa
@@ -61,14 +64,18 @@ class Redirect:
         self.local = local
         self.remote = ike_sa.remote
         known = ike_sa.message_id_initiator
-        self._untried_ids = [known, known - 1, known + 1] if known else [known, known + 1]
+        if message_ids is None:
+            message_ids = [known, known - 1, known + 1] if known else [known, known + 1]
+        self._untried_ids = list(message_ids)
         self._tried_ids: set[int] = set()
-        self._message_id = known
+        self._message_id = message_ids[0]
         self._sent_with_this_id = 0
         self._sendings = 0
         self._data = b""
         self.answered_message_id: int | None = None
         """Message ID of the request that the client answered."""
+        self.next_message_id = message_ids[0]
+        """Message ID that the client expects next, as far as any answer of it tells."""
 
     def next_sending(self) -> tuple[bytes, int] | None:
         """The bytes to send now and the time to wait for the answer; None if all was tried in vain."""
@@ -81,6 +88,11 @@ class Redirect:
         self._sent_with_this_id += 1
         self._sendings += 1
         return self._data, waits_ns[self._sendings - 1]
+
+    def as_effect(self, sending: tuple[bytes, int]) -> tuple[SendIke, int]:
+        """A sending, addressed, and the time to wait."""
+        data, wait_ns = sending
+        return SendIke(source=self.local, destination=self.remote, data=data), wait_ns
 
     def hear(self, data: bytes) -> bool:
         """True if `data` is the client's answer. Whatever else it is, is ignored."""
@@ -96,6 +108,7 @@ class Redirect:
         )
         if not ours:
             return False
+        self.next_message_id = max(self.next_message_id, message.message_id + 1)
         for payload in message.payloads:
             if isinstance(payload, Notify) and payload.type == NotifyType.COOKIE2:
                 if payload.data == self._cookie:

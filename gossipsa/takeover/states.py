@@ -39,6 +39,8 @@ class Event(Enum):
     """What can happen to it."""
 
     TURN_CAME = "turn came"
+    OWNER_CONSENTED = "owner consented"
+    """A planned move: the owner lives and wants it. Nobody else needs to be asked."""
     CLAIM_WON = "claim won"
     CLAIM_DEFERRED = "claim deferred"
     """A holder still hears the owner."""
@@ -64,6 +66,7 @@ _END = {Event.OWNER_ALIVE: State.OVER, Event.SUPERSEDED: State.OVER}
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.WAITING: {
         Event.TURN_CAME: State.CLAIMING,
+        Event.OWNER_CONSENTED: State.QUEUED,
         Event.OUTBID: State.YIELDED,
         **_END,
     },

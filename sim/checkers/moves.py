@@ -16,9 +16,31 @@ _LOSS_TOLERATED = 0.1
 """With more, all questions to a living IKE daemon may get lost within the time that a takeover may take."""
 
 
+class _PlannedMoves:
+    """Moves that the operator asked for: away from a gateway that is being emptied, back to it since that
+    failed, and home where clients return.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._drained: set[str] = set()
+
+    def observe(self, observation: Observation) -> None:
+        if isinstance(observation, FaultInjected) and observation.fault == "draining":
+            self._drained.add(observation.node)
+
+    def covers(self, move: ClientMoved) -> bool:
+        home = self._cluster.started_at[move.client]
+        is_return = bool(self._cluster.settings.takeover.return_after_ns) and home in (
+            move.source,
+            move.destination,
+        )
+        return is_return or bool(self._drained & {move.source, move.destination})
+
+
 class BystandersStay(Checker):
     """A client leaves only a gateway whose IKE daemon could not answer another gateway shortly before, or
-    whose kernel has nothing left of the client.
+    whose kernel has nothing left of the client, or that was to be emptied.
 
     So nobody moves when gossipsa alone dies or stalls, nor when only the mesh's port is filtered, nor twice
     after one death.
@@ -27,6 +49,7 @@ class BystandersStay(Checker):
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._silent_ns: dict[str, int] = {}
+        self._planned = _PlannedMoves(cluster)
 
     def sample(self) -> None:
         for name in self.cluster.hosts:
@@ -34,7 +57,8 @@ class BystandersStay(Checker):
                 self._silent_ns[name] = self.now_ns
 
     def observe(self, observation: Observation) -> None:
-        if not isinstance(observation, ClientMoved):
+        self._planned.observe(observation)
+        if not isinstance(observation, ClientMoved) or self._planned.covers(observation):
             return
         source = observation.source
         client = self.cluster.clients[observation.client]
@@ -68,6 +92,7 @@ class MovedOncePerFailure(Checker):
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._impaired_ns: dict[str, int] = {}
+        self._planned = _PlannedMoves(cluster)
         self._moved_to: dict[str, str] = {}
 
     def sample(self) -> None:
@@ -88,6 +113,7 @@ class MovedOncePerFailure(Checker):
                 self._impaired_ns[host.name] = self.now_ns
 
     def observe(self, observation: Observation) -> None:
+        self._planned.observe(observation)
         if isinstance(observation, FaultInjected):
             if self.now_ns >= _ALL_STARTED_NS and observation.node in self.cluster.hosts:
                 self._impaired_ns[observation.node] = self.now_ns
@@ -98,6 +124,8 @@ class MovedOncePerFailure(Checker):
             impaired_ns = self._impaired_ns.get(source)
             is_second = self._moved_to.get(observation.client) == source
             self._moved_to[observation.client] = observation.destination
+            if self._planned.covers(observation):
+                return
             if is_second and (impaired_ns is None or self.now_ns - impaired_ns > _AFTERMATH_NS):
                 raise self.violated(
                     f"{observation.client} was moved on from {source} to {observation.destination}"

@@ -38,6 +38,7 @@ class Daemon:
         self.offered: list[tuple[ClientId, ClientState]] = []
         self.left = 0
         self.trust_lists: list[bytes] = []
+        self.drains: list[bool] = []
         self.counts = Counts()
         self.refuses = False
         actions = AdminActions(
@@ -45,6 +46,7 @@ class Daemon:
             metrics=lambda: "gossipsa_up 1\n",
             leave=self._leave,
             trust=self._trust,
+            drain=self._drain,
             offer=self._offer if takes_offers else None,
         )
         self.requests = AdminRequests(actions, counts=self.counts)
@@ -54,6 +56,10 @@ class Daemon:
 
     def _leave(self) -> None:
         self.left += 1
+
+    async def _drain(self, draining: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        self.drains.append(draining)
 
     async def _offer(self, client: ClientId, state: ClientState) -> None:
         await trio.lowlevel.checkpoint()
@@ -127,6 +133,15 @@ async def test_leave_is_carried_out(tmp_path: Path) -> None:
         await ask(path, {"op": "leave"})
 
     assert daemon.left == 1
+
+
+async def test_draining_is_asked_for_and_undone(tmp_path: Path) -> None:
+    path, daemon = tmp_path / "admin.sock", Daemon()
+    async with serving(path, daemon):
+        await ask(path, {"op": "drain"})
+        await ask(path, {"op": "undrain"})
+
+    assert daemon.drains == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import errno
 
+import msgspec
 import pytest
 
 from gossipsa.daemon.client_parts import outbound_id
 from gossipsa.daemon.packet_limits import CREATOR_LAST
-from gossipsa.effects import FenceCreator, MoveNumbers, OutboundNumbers, RekeyChild
+from gossipsa.effects import CloseWindow, FenceCreator, MoveNumbers, OutboundNumbers, RekeyChild
 from gossipsa.identifiers import ClientId
-from gossipsa.ipsec.security_association import ClientState
+from gossipsa.ipsec.security_association import ClientState, SaCounters
 from gossipsa.kernel.backend import UNLIMITED_PACKETS, SetPacketLimit
 from gossipsa.kernel.memory_sad import Operation
 from tests.daemon.recorders import FIRST, LAST, Bench, activate_of, install_of
@@ -131,6 +132,37 @@ async def test_raised_limit_leaves_the_numbers_alone() -> None:
 
     assert bench.kernel.calls == ["set_packet_limits"]
     assert bench.outbound(state).packet_limit == LAST + 2**20
+
+
+async def test_window_goes_on_from_what_the_former_owner_received() -> None:
+    bench = Bench()
+    client, state = await _serving(bench)
+    (child,) = state.children
+    received = bench.inbound(state).received + 100
+    counters = SaCounters(
+        outbound_spi=child.outbound_spi, inbound_spi=child.inbound_spi, sent=7, received=received
+    )
+    unknown = msgspec.structs.replace(counters, inbound_spi=child.inbound_spi + 1)
+
+    await bench.numbers.close_windows([CloseWindow(client=client, state=state, counters=(counters, unknown))])
+
+    assert bench.inbound(state).received == received
+    assert bench.kernel.calls == ["set_numbers"]
+    assert bench.reports == []
+
+
+async def test_window_that_cannot_be_closed_is_reported() -> None:
+    bench = Bench()
+    client, state = await _serving(bench)
+    (child,) = state.children
+    bench.sad.refuse_next(Operation.SET_NUMBERS, errno.EINVAL)
+    counters = SaCounters(
+        outbound_spi=child.outbound_spi, inbound_spi=child.inbound_spi, sent=7, received=10_000
+    )
+
+    await bench.numbers.close_windows([CloseWindow(client=client, state=state, counters=(counters,))])
+
+    assert [report.event for report in bench.reports] == ["window-open"]
 
 
 async def test_range_below_the_numbers_used_is_refused() -> None:

@@ -230,6 +230,30 @@ async def test_gateway_without_its_daemon_goes_on_serving(tmp_path: Path) -> Non
     assert [set(of_host.values()) for of_host in roles] == [{"replica"}, {"replica"}]
 
 
+async def test_drained_gateway_gives_every_client_away_and_nobody_is_dropped(tmp_path: Path) -> None:
+    async with running_mesh(tmp_path) as mesh:
+        await until(lambda: _true(mesh.served_since([0] * CLIENTS)))
+        await mesh.hosts[0].ask({"op": "drain"})
+
+        async def it_is_empty() -> bool:
+            status = await mesh.hosts[0].ask({"op": "status"})
+            return status["draining"] and not status["copies"] and not status["clients"]
+
+        await until(it_is_empty)
+        await mesh.cut_power(0)
+        before = mesh.packet_counts()
+        await until(lambda: _true(mesh.served_since(before)))
+        roles = [await host.roles() for host in mesh.hosts[1:]]
+
+    owners = [client for of_host in roles for client, role in of_host.items() if role == "owner"]
+    assert sorted(owners) == sorted(client.client.hex() for client in mesh.clients)
+    for client in mesh.clients:
+        numbers = [packet.sequence for packet in client.packets]
+        assert len(set(numbers)) == len(numbers)
+        assert len(client.moves) == 1
+        assert client.refused == {}
+
+
 async def test_operator_can_have_a_gateway_leave(tmp_path: Path) -> None:
     async with running_mesh(tmp_path) as mesh:
         await mesh.hosts[2].ask({"op": "leave"})

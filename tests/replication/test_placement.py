@@ -281,6 +281,11 @@ def test_an_overloaded_gateway_keeps_what_it_has_and_gets_nothing_new() -> None:
     assert chosen_by(chosen, [found[0], *found[2:]], "a") > before
 
 
+def test_an_overloaded_gateway_is_better_than_a_copy_less() -> None:
+    found = [make("a", records=2000), make("b", records=100)]
+    assert all(len(replicas) == 2 for replicas in placement().choose(found))
+
+
 def test_a_gateway_twice_as_large_may_hold_twice_as_much() -> None:
     found = [make("large", capacity=200, records=2000)] + [make(name, records=1000) for name in "abc"]
     assert "large" in names(placement().choose(found))

@@ -35,6 +35,9 @@ class AllLive:
     def is_alive(self, name: GatewayName) -> bool:
         return True
 
+    def takes_clients(self, name: GatewayName) -> bool:
+        return True
+
     def is_live(self, name: GatewayName) -> bool:
         return True
 

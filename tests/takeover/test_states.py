@@ -38,11 +38,14 @@ def test_only_the_clients_answer_commits() -> None:
     assert State.ACTIVATING in COMMITTED
 
 
-def test_nothing_is_installed_without_a_claim_that_was_won() -> None:
+def test_nothing_is_installed_without_a_claim_that_was_won_or_the_owners_consent() -> None:
     for state, row in TRANSITIONS.items():
         for event, after in row.items():
             if after is State.QUEUED:
-                assert (state, event) == (State.CLAIMING, Event.CLAIM_WON)
+                assert (state, event) in {
+                    (State.CLAIMING, Event.CLAIM_WON),
+                    (State.WAITING, Event.OWNER_CONSENTED),
+                }
             if after is State.INSTALLING:
                 assert (state, event) == (State.QUEUED, Event.SLOT_FREE)
 
