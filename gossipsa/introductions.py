@@ -81,6 +81,7 @@ class Introductions:
         self._outbox = outbox
         self._calls: dict[Endpoint, _Call] = {}
         self._by_nonce: dict[bytes, _Call] = {}
+        self._shows_trust = True
         self._answers = Allowance(per_second=_ANSWERS_PER_SECOND, burst=_ANSWERS_BURST)
 
     @property
@@ -130,9 +131,10 @@ class Introductions:
             return None
         met = self._keyring.meet(introduction.identity)
         if met is not None:
-            # Also if its authority is unknown to us: it may know better, and tell us.
-            self._send(ANSWER, introduction.nonce, source)
-            self._pass_trust(met, introduction, source)
+            # Also if its authority is unknown to us: it may know better, and tell us. One datagram for one.
+            if not (self._shows_trust and self._pass_trust(met, introduction, source)):
+                self._send(ANSWER, introduction.nonce, source)
+            self._shows_trust = not self._shows_trust
         return met
 
     def hear_answer(self, data: bytes, source: Endpoint, *, now_ns: int) -> tuple[Met, CallKind] | None:
@@ -171,13 +173,20 @@ class Introductions:
         if self._answers.take(1, now_ns):
             self._outbox.do(SendDatagram(destination=source, data=notice))
 
-    def _pass_trust(self, met: Met, introduction: Introduction, source: Endpoint) -> None:
-        """Whoever is behind may not even be able to make a session with us before it has our list."""
+    def _pass_trust(self, met: Met, introduction: Introduction, source: Endpoint) -> bool:
+        """Whoever is behind may not even be able to make a session with us before it has our list.
+
+        Returns:
+            True if the list was sent. One that is longer than an introduction comes over a session only, or
+            from the operator.
+        """
         trust = self._keyring.trust
         if introduction.trust_version < trust.version and trust.has_known(met.identity.authority):
             data = trust_datagram(encode(trust))
             if len(data) <= INTRODUCTION_BYTES:
                 self._outbox.do(SendDatagram(destination=source, data=data))
+                return True
+        return False
 
     def _say(self, call: _Call, now_ns: int) -> None:
         call.due_ns = now_ns + call.wait_ns

@@ -23,7 +23,19 @@ FORBIDDEN = {
     "trio",
 }
 PACKAGES = ("swim", "replication", "takeover", "wire", "ikev2", "ipsec")
-TOP_LEVEL = ("gateway", "mesh_view", "mesh_message", "inputs", "effects", "outbox", "timers", "settings")
+TOP_LEVEL = (
+    "gateway",
+    "contacts",
+    "introductions",
+    "trust_keeper",
+    "mesh_view",
+    "mesh_message",
+    "inputs",
+    "effects",
+    "outbox",
+    "timers",
+    "settings",
+)
 CORE = sorted(
     [path for package in PACKAGES for path in (ROOT / package).glob("*.py")]
     + [ROOT / f"{module}.py" for module in TOP_LEVEL]

@@ -127,7 +127,8 @@ class StreamSender:
     async def _keep_connected(self, lane: _Lane) -> None:
         backoff_s = self._limits.backoff_first_s
         while True:
-            stream = await self._connect(lane.destination)
+            destination = lane.destination
+            stream = await self._connect(destination)
             if stream is None:
                 self._counts.add(Count.STREAM_CONNECTS_FAILED)
                 await self._pause(lane, backoff_s * (1 + self._random.random() / 2))
@@ -135,7 +136,7 @@ class StreamSender:
                 continue
             lane.is_connected = True
             try:
-                sent_any = await self._use(lane, stream)
+                sent_any = await self._use(lane, stream, destination)
             finally:
                 lane.is_connected = False
                 stream.socket.close()
@@ -172,9 +173,8 @@ class StreamSender:
             raise
         return trio.SocketStream(plain)  # Sets TCP_NODELAY.
 
-    async def _use(self, lane: _Lane, stream: trio.SocketStream) -> bool:
+    async def _use(self, lane: _Lane, stream: trio.SocketStream, destination: Endpoint) -> bool:
         """Send what waits until the connection breaks or its gateway moves. True if anything was sent."""
-        destination = lane.destination
         sent_any = False
 
         async def watch(scope: trio.CancelScope) -> None:
