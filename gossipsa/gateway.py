@@ -57,6 +57,7 @@ from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
 from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
+from gossipsa.steady_time import SteadyTime
 from gossipsa.swim import outputs as swim_events
 from gossipsa.swim.outputs import Outputs
 from gossipsa.swim.reachability import Way
@@ -215,11 +216,12 @@ class Gateway:
         self._replicas: tuple[GatewayName, ...] = ()
         self._partners: tuple[GatewayName, ...] = ()
         self._members_changed = False
+        self._time = SteadyTime()
         self._now_ns = 0
 
     def handle(self, event: inputs.Input, *, now_ns: int) -> tuple[Effect, ...]:
         """Takes one input and returns what is to be done, in order. Never raises for what others sent."""
-        self._now_ns = now_ns
+        self._now_ns = now_ns = self._time.read(now_ns)
         self._keyring.calendar.advance(now_ns)
         self._dispatch(event, now_ns)
         self._finish(now_ns)
@@ -250,10 +252,11 @@ class Gateway:
             self._placement_due_ns,
             min((due_ns for _, due_ns in self._raising.values()), default=None),
         )
-        return min(due_ns for due_ns in deadlines if due_ns is not None)
+        return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
 
     def status(self, *, now_ns: int) -> GatewayStatus:
         """What an operator may see."""
+        now_ns = self._time.read(now_ns)
         members = []
         for member in self._swim.members.values():
             estimate_ns = self._swim.estimate_rtt_ns(self._me.gateway, member.name)
@@ -833,11 +836,12 @@ class Gateway:
 
     def _hear_put(self, sender: Holder, message: replication.PutRecords, now_ns: int) -> None:
         kept, stale = [], []
+        refused = 0
         for copy in message.copies:
             record = copy.record
-            is_its_own = record.owner == sender.gateway and record.epoch.boot == sender.boot
-            if not is_its_own or not record.state.ike_sas:
-                self._outbox.report("record-refused", gateway=sender.gateway, client=record.client)
+            is_theirs = record.owner == sender.gateway and record.epoch.boot == sender.boot
+            if not is_theirs or not record.is_sound or not self._store.has_room(record):
+                refused += 1
                 continue
             owned = self._replicator.get(record.client)
             if owned is not None:
@@ -860,6 +864,9 @@ class Gateway:
             kept.append(
                 replication.RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
             )
+        if refused:
+            # One line, however many: what others send must not fill a disk.
+            self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
         if kept:
             self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=tuple(kept)))
         if stale:
@@ -925,6 +932,9 @@ class Gateway:
     def _hear_announcement(self, sender: Holder, message: takeover.AnnounceOwnership, now_ns: int) -> None:
         obeyed = []
         for ownership in message.ownerships:
+            if ownership.owner != self._me.gateway and self._mesh.holder(ownership.owner) is None:
+                # Nobody whom we could tell, or yield to.
+                continue
             owned = self._replicator.get(ownership.client)
             if ownership.owner == self._me.gateway:
                 # A replica knows what an earlier boot of ours owned.
@@ -971,7 +981,9 @@ class Gateway:
 
     def _hear_return(self, sender: Holder, message: replication.ReturnRecords) -> None:
         assert self._recall is not None
-        self._recall.hear(sender.gateway, message)
+        refused = self._recall.hear(sender.gateway, message)
+        if refused:
+            self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
         if not self._recall.running and message.last:
             self._adopt()
 
@@ -1009,7 +1021,7 @@ class Gateway:
             record = self._recalled.pop(client, None)
             if record is None:
                 continue
-            epoch = Epoch(record.epoch.counter + 1, self._me.boot)
+            epoch = Epoch.above(record.epoch.counter, self._me.boot)
             adopted = msgspec.structs.replace(record, epoch=epoch, sequence=1)
             keepers = self._recall.take_keepers(client) if self._recall is not None else ()
             former = (*keepers, *(holder.gateway for holder in record.replicas))
@@ -1023,6 +1035,8 @@ class Gateway:
             if record is None:
                 continue
             self._outbox.report("client-released", client=client)
+            if self._recall is not None:
+                self._recall.take_keepers(client)
             self._outbox.do(RemoveClient(client=client, epoch=record.epoch, state=record.state))
             version = replication.RecordVersion(client=client, epoch=record.epoch, sequence=record.sequence)
             # Who returned a record may be no replica any more, and would wait for us for ever.
@@ -1030,8 +1044,10 @@ class Gateway:
             for name in dict.fromkeys((*keepers, *(holder.gateway for holder in record.replicas))):
                 released.setdefault(name, []).append(version)
         for name, versions in released.items():
-            if name in self._keyring:
-                self._outbox.send(name, replication.ReleaseRecords(versions=tuple(versions)))
+            for start in range(0, len(versions), replication.CLIENTS_A_MESSAGE_MAX):
+                part = tuple(versions[start : start + replication.CLIENTS_A_MESSAGE_MAX])
+                if name in self._keyring:
+                    self._outbox.send(name, replication.ReleaseRecords(versions=part))
         self._by_inbound_spi = None
         self._by_address = None
         self._counters_read(event.counters, self._now_ns)

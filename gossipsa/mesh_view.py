@@ -11,6 +11,8 @@ from gossipsa.swim.swim import Swim
 from gossipsa.wire.codec import MessageDecodeError
 from gossipsa.wire.keyring import Keyring
 
+_METADATA_MAX = 2_048
+"""More than there are members at one time."""
 ROUND_TRIP_UNKNOWN_NS = 100_000_000
 """Taken for a gateway whose round-trip time was never measured, and cannot be estimated."""
 
@@ -67,6 +69,9 @@ class MeshView:
             return None
         known = self._metadata.get(name)
         if known is None or known[0] != member.metadata:
+            if len(self._metadata) >= _METADATA_MAX:
+                # Names may be without number; those of now are decoded again soon enough.
+                self._metadata.clear()
             known = self._metadata[name] = (member.metadata, _decode(member.metadata))
         return known[1]
 

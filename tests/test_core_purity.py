@@ -35,6 +35,7 @@ TOP_LEVEL = (
     "outbox",
     "timers",
     "settings",
+    "steady_time",
 )
 CORE = sorted(
     [path for package in PACKAGES for path in (ROOT / package).glob("*.py")]

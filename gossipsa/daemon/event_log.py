@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ import msgspec
 
 from gossipsa.config import LogConfiguration
 from gossipsa.daemon.clock import NS_PER_S, monotonic_ns
-from gossipsa.daemon.line_writer import LineWriter
+from gossipsa.daemon.line_writer import LineWriter, Trouble
 from gossipsa.effects import Report
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import GatewayName
@@ -102,6 +103,9 @@ class EventLog:
         self._encoder = msgspec.json.Encoder()
         self._second = 0
         self._lines_this_second: Counter[str] = Counter()
+        # Trouble is told from the threads that write.
+        self._lock = threading.Lock()
+        lines.tell_trouble(self._say_trouble)
 
     def close(self) -> None:
         if self._events_file is not None:
@@ -109,6 +113,10 @@ class EventLog:
 
     def report(self, report: Report) -> None:
         """Count an event and write its line. Never blocks."""
+        with self._lock:
+            self._report(report)
+
+    def _report(self, report: Report) -> None:
         self.counts[report.event] += report.count
         limit = _LINES_A_SECOND_MAX if report.client is None else _CLIENT_LINES_A_SECOND_MAX
         if not self._may_write(report.event, limit):
@@ -146,6 +154,14 @@ class EventLog:
                 detail=message,
             )
         )
+
+    def _say_trouble(self, trouble: Trouble) -> None:
+        """In whatever can still be written."""
+        what = "events file" if trouble.stream is self._events_file else "log"
+        if trouble.error:
+            self.report(Report(event="lines-dropped", detail=f"{what}: {trouble.error}"))
+        else:
+            self.report(Report(event="lines-written-again", detail=f"{what}: {trouble.lost} lines were lost"))
 
     def _write(self, line: EventLine) -> None:
         self._lines.write(self._stream, self._encode(line) if self._format == "json" else format_text(line))

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gossipsa.identifiers import ClientId, Epoch
-from gossipsa.ipsec.security_association import SaCounters
-from gossipsa.replication.record import ClientRecord
+from gossipsa.identifiers import U32, U64, Epoch, SentClient
+from gossipsa.ipsec.security_association import CHILDREN_MAX, SaCounters
+from gossipsa.replication.record import ClientRecord, Sequence
 from gossipsa.replication.shards import SHARD_COUNT
 from gossipsa.wire.codec import Value
 
@@ -25,12 +25,14 @@ CellIndex = Annotated[int, Meta(ge=0, le=CELLS_MAX)]
 CLIENTS_A_MESSAGE_MAX = 256
 """Senders split longer lists, so that one message fits a frame and one handler run stays short."""
 
+ListLength = Meta(max_length=CLIENTS_A_MESSAGE_MAX)
+
 
 class LaneGrant(Value, frozen=True):
     """Lanes of one key, given to the receiving boot for good."""
 
-    outbound_spi: int
-    lanes: int
+    outbound_spi: U32
+    lanes: U64
     """Bit i stands for lane i."""
 
 
@@ -38,53 +40,53 @@ class RecordCopy(Value, frozen=True):
     """A record for one replica, with what that replica alone is granted."""
 
     record: ClientRecord
-    grants: tuple[LaneGrant, ...] = ()
+    grants: Annotated[tuple[LaneGrant, ...], Meta(max_length=CHILDREN_MAX)] = ()
 
 
 class PutRecords(Value, frozen=True, tag=2):
     """Owner to replica: keep these."""
 
-    copies: tuple[RecordCopy, ...]
+    copies: Annotated[tuple[RecordCopy, ...], ListLength]
 
 
 class RecordVersion(Value, frozen=True):
     """What a record was when it was acknowledged or refused."""
 
-    client: ClientId
+    client: SentClient
     epoch: Epoch
-    sequence: int
+    sequence: Sequence
 
 
 class AcknowledgeRecords(Value, frozen=True, tag=3):
     """Replica to owner: these are kept."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], ListLength]
 
 
 class DropRecords(Value, frozen=True, tag=4):
     """Owner to former replica: these are no longer yours to keep (client gone, or another replica chosen)."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], ListLength]
 
 
 class AcknowledgeDrops(Value, frozen=True, tag=14):
     """Replica to owner: these are kept no longer."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], ListLength]
 
 
 class CounterUpdate(Value, frozen=True):
     """Sequence numbers of one client. Lost ones are made good by the next."""
 
-    client: ClientId
+    client: SentClient
     epoch: Epoch
-    counters: tuple[SaCounters, ...]
+    counters: Annotated[tuple[SaCounters, ...], Meta(max_length=CHILDREN_MAX)]
 
 
 class UpdateCounters(Value, frozen=True, tag=5):
     """Owner to replica: counters went on."""
 
-    updates: tuple[CounterUpdate, ...]
+    updates: Annotated[tuple[CounterUpdate, ...], ListLength]
 
 
 class RecallRecords(Value, frozen=True, tag=11):
@@ -94,7 +96,7 @@ class RecallRecords(Value, frozen=True, tag=11):
 class ReturnRecords(Value, frozen=True, tag=12):
     """Answer to a recall: records whose owner is the one who asked, or was until we took over."""
 
-    records: tuple[ClientRecord, ...]
+    records: Annotated[tuple[ClientRecord, ...], ListLength]
     last: bool
     """True for the last message of the answer."""
 
@@ -102,7 +104,7 @@ class ReturnRecords(Value, frozen=True, tag=12):
 class ReleaseRecords(Value, frozen=True, tag=13):
     """A gateway that started anew has no trace of these clients: take them over."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], ListLength]
 
 
 class AuditShards(Value, frozen=True, tag=20):
@@ -110,7 +112,7 @@ class AuditShards(Value, frozen=True, tag=20):
 
     salt: Salt
     shards: Shards
-    fingerprints: bytes
+    fingerprints: Annotated[bytes, Meta(max_length=8 * SHARD_COUNT)]
     """8 bytes a shard: `audit.fingerprint` of what the owner believes to be there."""
 
 
@@ -138,10 +140,10 @@ class AskVersions(Value, frozen=True, tag=23):
 
     salt: Salt
     shards: Shards
-    symbols: Annotated[tuple[int, ...], Meta(max_length=SYMBOLS_A_MESSAGE_MAX)]
+    symbols: Annotated[tuple[U64, ...], Meta(max_length=SYMBOLS_A_MESSAGE_MAX)]
 
 
 class TellVersions(Value, frozen=True, tag=24):
     """Answer to AskVersions."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], Meta(max_length=SYMBOLS_A_MESSAGE_MAX)]

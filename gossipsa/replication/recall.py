@@ -13,6 +13,8 @@ from gossipsa.replication.record import ClientRecord
 _WAIT_NS = 1_500_000_000
 _WAIT_MAX_NS = 5_000_000_000
 _ASK_INTERVAL_NS = 400_000_000
+RETURNED_MAX = 200_000
+"""Clients of ours that others may return records of: as many as an IKE daemon's adapter follows."""
 
 
 class Recall:
@@ -59,10 +61,19 @@ class Recall:
         self._asked_ns.update(dict.fromkeys(due, now_ns))
         return due
 
-    def hear(self, sender: GatewayName, message: ReturnRecords) -> None:
-        """Keeps the newest version of each record."""
+    def hear(self, sender: GatewayName, message: ReturnRecords) -> int:
+        """Keeps the newest version of each record.
+
+        Returns:
+            How many were no records, or one more than RETURNED_MAX.
+        """
+        refused = 0
         for record in message.records:
-            if record.owner != self._me or not record.state.ike_sas:
+            is_new = record.client not in self._keepers
+            if not record.is_sound or (is_new and len(self._keepers) >= RETURNED_MAX):
+                refused += 1
+                continue
+            if record.owner != self._me:
                 continue
             self._keepers.setdefault(record.client, {})[sender] = None
             known = self._records.get(record.client)
@@ -70,6 +81,7 @@ class Recall:
                 self._records[record.client] = record
         if message.last:
             self._asked_ns.pop(sender, None)
+        return refused
 
     def is_due(self, *, now_ns: int) -> bool:
         """True once, when the answers are complete or time is up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from gossipsa.identifiers import ClientId, Epoch, GatewayName, IpAddress
@@ -10,7 +11,10 @@ from gossipsa.replication.messages import CounterUpdate, RecordCopy
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.shards import shard_of
 
-RECORDS_MAX = 1_000_000
+PARTS_MAX = 4_000_000
+"""Parts of all records (see `ClientRecord.parts`): 200,000 clients with one CHILD_SA each; 4 GB at worst."""
+OWNER_PARTS_MAX = PARTS_MAX // 4
+"""Of one owner, so that nobody takes the room of everybody else."""
 
 
 def key_ids(record: ClientRecord) -> tuple[KeyId, ...]:
@@ -24,6 +28,8 @@ class RecordStore:
     def __init__(self, ledger: LaneLedger) -> None:
         self._ledger = ledger
         self._records: dict[ClientId, ClientRecord] = {}
+        self._parts: Counter[GatewayName] = Counter()
+        """By owner."""
         self._of_owner: dict[GatewayName, dict[int, dict[ClientId, None]]] = {}
         """By owner and shard."""
         self._of_address: dict[IpAddress, dict[ClientId, None]] = {}
@@ -64,6 +70,16 @@ class RecordStore:
         """Records of clients that have a virtual address."""
         return tuple(self._records[client] for client in self._of_address.get(address, ()))
 
+    def has_room(self, record: ClientRecord) -> bool:
+        """True if a record, in place of the one known here, stays within PARTS_MAX and OWNER_PARTS_MAX."""
+        known = self._records.get(record.client)
+        more = record.parts - (known.parts if known is not None else 0)
+        of_owner = more if known is not None and known.owner == record.owner else record.parts
+        return (
+            self._parts[record.owner] + of_owner <= OWNER_PARTS_MAX
+            and self._parts.total() + more <= PARTS_MAX
+        )
+
     def put(self, copy: RecordCopy) -> ClientRecord | None:
         """Keeps a copy if it is newer.
 
@@ -74,8 +90,6 @@ class RecordStore:
         known = self._records.get(record.client)
         if known is not None and known.version > record.version:
             return known
-        if known is None and len(self._records) >= RECORDS_MAX:
-            return record
         if known is not None:
             if known.version == record.version:
                 return None
@@ -134,6 +148,7 @@ class RecordStore:
 
     def _link(self, record: ClientRecord) -> None:
         self._records[record.client] = record
+        self._parts[record.owner] += record.parts
         shard = shard_of(record.client, owner=record.owner)
         self._of_owner.setdefault(record.owner, {}).setdefault(shard, {})[record.client] = None
         for address in record.virtual_addresses:
@@ -141,6 +156,9 @@ class RecordStore:
 
     def _unlink(self, record: ClientRecord) -> None:
         del self._records[record.client]
+        self._parts[record.owner] -= record.parts
+        if not self._parts[record.owner]:
+            del self._parts[record.owner]
         shards = self._of_owner[record.owner]
         number = shard_of(record.client, owner=record.owner)
         del shards[number][record.client]

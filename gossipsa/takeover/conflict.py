@@ -60,6 +60,8 @@ class Conflicts:
 
     def hear(self, client: ClientId, *, now_ns: int) -> None:
         """An owned client proved that it speaks to us: by authentic ESP or IKE."""
+        # The one heard longest ago comes first.
+        self._heard_ns.pop(client, None)
         self._heard_ns[client] = now_ns
         rival, since_ns = self._open.get(client, (None, 0))
         owned = self._replicator.get(client)
@@ -96,10 +98,11 @@ class Conflicts:
         The rekey makes an end of it: under a new key nobody else has lanes, and no number is too low.
         """
         record = owned.record
-        counter = max(record.epoch.counter, rival.epoch.counter) + 1
+        counter = max(record.epoch.counter, rival.epoch.counter)
         former = (rival.gateway, *owned.former, *(holder.gateway for holder in record.replicas))
         asserted = self._replicator.own(
-            msgspec.structs.replace(record, epoch=Epoch(counter, self._me.boot), sequence=1), former=former
+            msgspec.structs.replace(record, epoch=Epoch.above(counter, self._me.boot), sequence=1),
+            former=former,
         )
         asserted.in_use = owned.in_use
         asserted.taken = owned.taken
@@ -117,6 +120,11 @@ class Conflicts:
 
     def tick(self, *, now_ns: int) -> None:
         """Yields the clients that kept silent."""
+        while self._heard_ns:
+            client, heard_ns = next(iter(self._heard_ns.items()))
+            if now_ns - heard_ns <= RECENT_NS:
+                break
+            del self._heard_ns[client]
         for client, (_, since_ns) in tuple(self._open.items()):
             if now_ns - since_ns >= PATIENCE_NS:
                 owned = self._replicator.get(client)

@@ -487,9 +487,8 @@ class Coordinator:
 
     def _choose_numbers(self, attempt: _Attempt, record: ClientRecord) -> bool:
         """An epoch, and sequence numbers for every key; False if a key has none."""
-        attempt.epoch = Epoch(
-            max(record.epoch.counter, attempt.promised.counter, attempt.epoch.counter) + 1, self._me.boot
-        )
+        counter = max(record.epoch.counter, attempt.promised.counter, attempt.epoch.counter)
+        attempt.epoch = Epoch.above(counter, self._me.boot)
         ranges = self._free_ranges(record)
         if ranges is None:
             self._outbox.report("no-lane", client=attempt.client, gateway=attempt.owner)
@@ -733,7 +732,8 @@ class Coordinator:
     def _judge(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
         records = self._store.of_owner(name)
         if not records:
-            dead.begun = True
+            # Nothing to take over: not remembered, for there may be many that were never anything but a name.
+            del self._gateways[name]
             return
         verdict = dead.liveness.verdict(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
         if verdict is IkeVerdict.ANSWERS and not dead.vetoed:

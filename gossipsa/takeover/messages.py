@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Annotated
 
-from gossipsa.identifiers import ClientId, Epoch, GatewayName, IpAddress
-from gossipsa.replication.messages import CounterUpdate, RecordVersion
+from msgspec import Meta
+
+from gossipsa.identifiers import U32, U64, Epoch, IpAddress, SentClient, SentName
+from gossipsa.ipsec.security_association import CHILDREN_MAX, MessageId
+from gossipsa.replication.messages import CounterUpdate, ListLength, RecordVersion
+from gossipsa.replication.record import Sequence
 from gossipsa.wire.codec import Value
 
 
 class CeilingClaim(Value, frozen=True):
     """The claimer will send no number of this key above `ceiling`."""
 
-    outbound_spi: int
-    ceiling: int
+    outbound_spi: U32
+    ceiling: U64
 
 
 class ClientClaim(Value, frozen=True):
     """One client of a claim."""
 
-    client: ClientId
+    client: SentClient
     epoch: Epoch
     """The epoch that the claimer will own."""
-    ceilings: tuple[CeilingClaim, ...]
+    ceilings: Annotated[tuple[CeilingClaim, ...], Meta(max_length=CHILDREN_MAX)]
 
 
 class Claim(Value, frozen=True, tag=6):
     """Taker to all other holders of the records: may I?"""
 
-    owner: GatewayName
+    owner: SentName
     """Who is thought dead."""
-    claims: tuple[ClientClaim, ...]
+    claims: Annotated[tuple[ClientClaim, ...], ListLength]
 
 
 class Verdict(IntEnum):
@@ -47,7 +52,7 @@ class Verdict(IntEnum):
 class ClaimAnswer(Value, frozen=True):
     """Answer for one client."""
 
-    client: ClientId
+    client: SentClient
     claimed: Epoch
     verdict: Verdict
     known: Epoch
@@ -57,47 +62,47 @@ class ClaimAnswer(Value, frozen=True):
 class AnswerClaims(Value, frozen=True, tag=7):
     """Holder to taker."""
 
-    answers: tuple[ClaimAnswer, ...]
+    answers: Annotated[tuple[ClaimAnswer, ...], ListLength]
 
 
 class EndClaims(Value, frozen=True, tag=8):
     """Taker to the other holders: these clients did not answer me; the next one may try."""
 
-    versions: tuple[RecordVersion, ...]
+    versions: Annotated[tuple[RecordVersion, ...], ListLength]
 
 
 class Ownership(Value, frozen=True):
     """Who serves a client."""
 
-    client: ClientId
-    owner: GatewayName
+    client: SentClient
+    owner: SentName
     epoch: Epoch
 
 
 class AnnounceOwnership(Value, frozen=True, tag=9):
     """Owner to former owners and to whoever else believes otherwise. Repeated until acknowledged."""
 
-    ownerships: tuple[Ownership, ...]
+    ownerships: Annotated[tuple[Ownership, ...], ListLength]
 
 
 class AcknowledgeOwnership(Value, frozen=True, tag=10):
     """Answer to an announcement: known, and obeyed."""
 
-    ownerships: tuple[Ownership, ...]
+    ownerships: Annotated[tuple[Ownership, ...], ListLength]
 
 
 class Offer(Value, frozen=True):
     """A client that its owner wants moved, and the version of its record that the target must have."""
 
-    client: ClientId
+    client: SentClient
     epoch: Epoch
-    sequence: int
+    sequence: Sequence
 
 
 class OfferClients(Value, frozen=True, tag=30):
     """Living owner to a replica: take these over, with my consent. Repeated until answered."""
 
-    offers: tuple[Offer, ...]
+    offers: Annotated[tuple[Offer, ...], ListLength]
 
 
 class OfferOutcome(IntEnum):
@@ -114,24 +119,24 @@ class OfferOutcome(IntEnum):
 class OfferAnswer(Value, frozen=True):
     """Answer for one client."""
 
-    client: ClientId
+    client: SentClient
     epoch: Epoch
     """As offered."""
     outcome: OfferOutcome
-    next_message_id: int = 0
+    next_message_id: MessageId = 0
     """After GAVE_UP: the message ID that the client expects of its gateway, as far as it let us know."""
 
 
 class AnswerOffers(Value, frozen=True, tag=31):
     """Target to owner. That the client is the target's now is said by an AnnounceOwnership."""
 
-    answers: tuple[OfferAnswer, ...]
+    answers: Annotated[tuple[OfferAnswer, ...], ListLength]
 
 
 class CloseWindows(Value, frozen=True, tag=32):
     """Former owner to the new one, after its SAs are gone: what it received last, under the new epoch."""
 
-    updates: tuple[CounterUpdate, ...]
+    updates: Annotated[tuple[CounterUpdate, ...], ListLength]
 
 
 class HeldAddress(Value, frozen=True):

@@ -6,8 +6,6 @@ makes IVs disjoint whatever the cipher's implementation does with them.
 
 from __future__ import annotations
 
-from collections import deque
-
 from gossipsa.effects import RekeyChild
 from gossipsa.identifiers import ClientId
 from gossipsa.outbox import Outbox
@@ -22,18 +20,22 @@ class PacedRekeys:
         self._settings = settings
         self._replicator = replicator
         self._outbox = outbox
-        self._waiting: deque[tuple[int, ClientId]] = deque()
+        self._waiting: dict[ClientId, int] = {}
+        """When each is due, the first one first."""
         self._next_ns = 0
 
     def schedule(self, client: ClientId, *, now_ns: int) -> None:
         if self._settings.rekey_after_takeover:
-            self._waiting.append((now_ns + self._settings.rekey_delay_ns, client))
+            self._waiting.setdefault(client, now_ns + self._settings.rekey_delay_ns)
 
     def tick(self, *, now_ns: int) -> None:
         """Asks for the rekeys of at most one client."""
-        if not self._waiting or now_ns < max(self._next_ns, self._waiting[0][0]):
+        if not self._waiting:
             return
-        _, client = self._waiting.popleft()
+        client, due_ns = next(iter(self._waiting.items()))
+        if now_ns < max(self._next_ns, due_ns):
+            return
+        del self._waiting[client]
         self._next_ns = now_ns + self._settings.rekey_interval_ns
         owned = self._replicator.get(client)
         if owned is None:
@@ -44,4 +46,4 @@ class PacedRekeys:
                 self._outbox.do(RekeyChild(client=client, state=record.state, outbound_spi=key.outbound_spi))
 
     def next_deadline_ns(self) -> int | None:
-        return max(self._next_ns, self._waiting[0][0]) if self._waiting else None
+        return max(self._next_ns, next(iter(self._waiting.values()))) if self._waiting else None

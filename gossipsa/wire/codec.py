@@ -15,6 +15,9 @@ from gossipsa.identifiers import IpAddress, Secret
 
 T = TypeVar("T")
 
+SECRET_BYTES_MAX = 2_048
+"""Twice the longest shared secret there is, that of the 8192-bit MODP group."""
+
 
 class Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
     """Base of the values that travel: immutable, an array on the wire, strict about fields."""
@@ -34,8 +37,8 @@ def _encode_extension(value: object) -> object:
 
 def _decode_extension(wanted: Any, value: Any) -> object:
     if wanted is Secret:
-        if not isinstance(value, bytes):
-            raise ValueError("key material must be bytes")
+        if not isinstance(value, bytes) or len(value) > SECRET_BYTES_MAX:
+            raise ValueError(f"key material is at most {SECRET_BYTES_MAX} bytes")
         return Secret(value)
     if wanted is IpAddress:
         if not isinstance(value, bytes) or len(value) not in (4, 16):

@@ -6,17 +6,15 @@ import argparse
 import importlib.util
 import os
 import re
-import subprocess
 import sys
-import time
+import traceback
 from pathlib import Path
 
 from tests.fuzz import campaign
+from tests.fuzz.target import Target
 
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _COVERED = re.compile(r"cov: (\d+)")
-_ONE = "GOSSIPSA_FUZZ_ONE"
-"""Set in the process that runs one target: libFuzzer ends it."""
 
 
 def main() -> int:
@@ -29,51 +27,64 @@ def main() -> int:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     guided = importlib.util.find_spec("atheris") is not None
-    if os.environ.get(_ONE):
-        run = campaign.run_guided if guided else campaign.run_unguided
-        run(
-            options.target,
-            executions=options.executions,
-            seconds=options.seconds,
-            seed=options.seed,
-            findings=options.out,
-        )
-        return 0
     if not guided:
         print("atheris is not installed: mutation without coverage", file=sys.stderr)
-    return _run_each(options, "atheris" if guided else "mutation")
-
-
-def _run_each(options: argparse.Namespace, engine: str) -> int:
-    from tests.fuzz.registry import all_targets  # noqa: PLC0415 - the processes that fuzz load it themselves
-
-    names = list(all_targets()) if options.target in ("all", "list") else [options.target]
+    targets = _load(guided=guided)
     if options.target == "list":
-        print("\n".join(names))
+        print("\n".join(targets))
         return 0
-    print(f"| target | engine | executions | branches | seconds | found |\n|{'---|' * 6}", flush=True)
-    worst = 0
-    for name in names:
-        arguments = [sys.executable, "-m", "tests.fuzz", name, "--out", str(options.out)]
-        for key in ("executions", "seconds", "seed"):
-            arguments += [f"--{key}", str(getattr(options, key))]
-        begun_s = time.monotonic()
-        done = subprocess.run(
-            arguments, env={**os.environ, _ONE: "1"}, stderr=subprocess.PIPE, text=True, errors="replace",
-            check=False,
-        )  # fmt: skip
-        executed = _EXECUTED.findall(done.stderr)
-        covered = _COVERED.findall(done.stderr)
-        found = "" if done.returncode == 0 else f"exit status {done.returncode}, see {options.out}/{name}.log"
-        if done.returncode:
-            (options.out / f"{name}.log").write_text(done.stderr)
-            worst = 1
-        print(
-            f"| {name} | {engine} | {int(executed[-1]) if executed else 0:,} "
-            f"| {covered[-1] if covered else '-'} | {time.monotonic() - begun_s:.0f} | {found} |",
-            flush=True,
-        )
-    return worst
+    names = list(targets) if options.target == "all" else [options.target]
+    print(
+        f"| target | {'atheris' if guided else 'mutation'}, executions | edges | found |\n|{'---|' * 4}",
+        flush=True,
+    )
+    return max([_run(targets[name], options, guided=guided) for name in names])
+
+
+def _load(*, guided: bool) -> dict[str, Target]:
+    """The registry loads the whole product, instrumented for coverage."""
+    if guided:
+        import atheris  # noqa: PLC0415 - an optional dependency
+
+        with atheris.instrument_imports(include=["gossipsa"], enable_loader_override=False):
+            from tests.fuzz.registry import all_targets  # noqa: PLC0415
+    else:
+        from tests.fuzz.registry import all_targets  # noqa: PLC0415
+    return all_targets()
+
+
+def _run(target: Target, options: argparse.Namespace, *, guided: bool) -> int:
+    """Runs one target in a process of its own, which libFuzzer ends. Returns 0 if nothing was found."""
+    log = options.out / f"{target.name}.log"
+    child = os.fork()
+    if child == 0:
+        with log.open("wb") as opened:
+            os.dup2(opened.fileno(), sys.stderr.fileno())
+        status = 1
+        try:
+            run = campaign.run_guided if guided else campaign.run_unguided
+            run(
+                target,
+                executions=options.executions,
+                seconds=options.seconds,
+                seed=options.seed,
+                findings=options.out,
+            )
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    _, wait_status = os.waitpid(child, 0)
+    text = log.read_text(errors="replace")
+    executed, covered = _EXECUTED.findall(text), _COVERED.findall(text)
+    found = 0 if wait_status == 0 else 1
+    print(
+        f"| {target.name} | {int(executed[-1]) if executed else 0:,} | {covered[-1] if covered else '-'} "
+        f"| {f'see {log}' if found else 'nothing'} |",
+        flush=True,
+    )
+    return found
 
 
 if __name__ == "__main__":

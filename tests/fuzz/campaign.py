@@ -1,4 +1,4 @@
-"""A campaign against one target: coverage-guided by atheris, or plain mutation where there is no atheris."""
+"""A campaign against one target: guided by coverage with atheris, by mutation alone without it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,12 @@ INPUT_BYTES_MAX = 1 << 16
 """Longer input finds nothing new and costs executions; `test_decoders.py` tries the largest."""
 _MUTATIONS_BY_LIBFUZZER = 3
 """One in so many inputs is mutated by libFuzzer, which knows what comparisons were tried."""
-
 _LONG_S = 86_400
 
 
-def run_guided(name: str, *, executions: int, seconds: int, seed: int, findings: Path) -> None:
+def run_guided(target: Target, *, executions: int, seconds: int, seed: int, findings: Path) -> None:
     """Never returns: libFuzzer ends the process, with a status that is not 0 if it found something."""
     import atheris  # noqa: PLC0415 - an optional dependency
-
-    with atheris.instrument_imports(include=["gossipsa"], enable_loader_override=False):
-        target = _target(name)
-    mutator = Mutator(target, Random(seed))
 
     def mutate(data: bytes, max_size: int, seed: int) -> bytes:
         random = Random(seed)
@@ -38,29 +33,28 @@ def run_guided(name: str, *, executions: int, seconds: int, seed: int, findings:
     def run_one(data: bytes) -> None:
         outcome(target, data)
 
-    corpus = findings / "corpus" / name
+    corpus = findings / "corpus" / target.name
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate((*target.seeds, *(mutator.make() for _ in range(len(target.seeds))))):
+    for number, data in enumerate(target.seeds):
         (corpus / f"seed-{number}").write_bytes(data[:INPUT_BYTES_MAX])
-    arguments = (
+    arguments = [
         sys.argv[0],
         f"-runs={executions}",
+        f"-max_total_time={seconds}",
         f"-seed={seed + 1}",
         f"-max_len={min(target.input_bytes_max, INPUT_BYTES_MAX)}",
-        f"-max_total_time={seconds}",
         "-timeout=20",
         "-rss_limit_mb=1024",
         "-print_final_stats=1",
-        f"-artifact_prefix={findings}/{name}-",
+        f"-artifact_prefix={findings}/{target.name}-",
         str(corpus),
-    )
-    atheris.Setup(list(arguments), run_one, custom_mutator=mutate)
+    ]
+    atheris.Setup(arguments, run_one, custom_mutator=mutate)
     atheris.Fuzz()
 
 
-def run_unguided(name: str, *, executions: int, seconds: int, seed: int, findings: Path) -> None:
+def run_unguided(target: Target, *, executions: int, seconds: int, seed: int, findings: Path) -> None:
     """The same without coverage."""
-    target = _target(name)
     mutator = Mutator(target, Random(seed))
     end_s = time.monotonic() + (seconds or _LONG_S)
     done = 0
@@ -70,12 +64,6 @@ def run_unguided(name: str, *, executions: int, seconds: int, seed: int, finding
         try:
             outcome(target, data)
         except Exception:
-            (findings / f"{name}-crash").write_bytes(data)
+            (findings / f"{target.name}-crash").write_bytes(data)
             raise
     print(f"stat::number_of_executed_units: {done}", file=sys.stderr)
-
-
-def _target(name: str) -> Target:
-    from tests.fuzz.registry import all_targets  # noqa: PLC0415 - loads the product, to be instrumented
-
-    return all_targets()[name]

@@ -141,11 +141,12 @@ class Mutator:
         if not value:
             return [self._any_part()]
         index = self._random.randrange(len(value))
+        room = 1 + self._target.input_bytes_max // _size_of(value)
         return self._random.choice(
             (
                 [*value[:index], *value[index + 1 :]],
                 [*value, value[index]],
-                value * min(self._random.choice(_REPEATS), 1 + self._target.input_bytes_max // 16),
+                value * min(self._random.choice(_REPEATS), room),
                 value[::-1],
                 [],
             )
@@ -161,3 +162,7 @@ class Mutator:
         while isinstance(part, list) and part and self._random.randrange(4):
             part = self._random.choice(part)
         return part
+
+
+def _size_of(value: Any) -> int:
+    return len(msgspec.msgpack.encode(value))

@@ -15,10 +15,10 @@ from gossipsa import inputs
 from gossipsa.effects import Effect, Report, SendDatagram, SendFrame
 from gossipsa.gateway import Gateway
 from gossipsa.identifiers import BOOT_ID_BYTES, BootId, Endpoint, GatewayName, Holder
-from gossipsa.mesh_message import PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
+from gossipsa.mesh_message import MESSAGE_DECODER, PROTOCOL_VERSION, GatewayMetadata, Gossip, MeshMessage
 from gossipsa.settings import GatewaySettings, ReplicationSettings, TakeoverSettings
 from gossipsa.swim import statements
-from gossipsa.swim.messages import MemberState, Message, StateReply, SwimPacket, Testimony, Update
+from gossipsa.swim.messages import Ack, MemberState, Message, Ping, StateReply, SwimPacket, Testimony, Update
 from gossipsa.swim.settings import LAN
 from gossipsa.wire.codec import encode
 from gossipsa.wire.identity import Identity
@@ -31,6 +31,7 @@ OTHERS = (GatewayName("a"), GatewayName("b"), GatewayName("c"))
 MS = 1_000_000
 SECOND = 1_000 * MS
 _PORT = 4600
+_SENT_MAX = 200
 
 
 def endpoint_of(name: GatewayName) -> Endpoint:
@@ -67,6 +68,19 @@ class Other:
 
     def gossip(self, *messages: Message, updates: tuple[Update, ...] = ()) -> Gossip:
         return Gossip(packet=SwimPacket(boot=self.boot, messages=messages, updates=updates))
+
+    @staticmethod
+    def payload(message: MeshMessage) -> bytes:
+        """A message before it is sealed."""
+        return encode(message)
+
+    def replies(self, message: MeshMessage) -> list[Gossip]:
+        """What any live gateway answers to probes."""
+        if not isinstance(message, Gossip):
+            return []
+        asked = message.packet.messages
+        acks: list[Message] = [Ack(sequence=ping.sequence) for ping in asked if isinstance(ping, Ping)]
+        return [self.gossip(*acks)] if acks else []
 
     def claim_of_itself(self, *, incarnation: int = 1) -> Update:
         return update_about(self.name, boot=self.boot, incarnation=incarnation)
@@ -123,6 +137,10 @@ class Rig:
         random = Random(seed)
         self.now_ns = 1_000 * SECOND
         self.reports: dict[str, int] = {}
+        self.silent: set[GatewayName] = set()
+        """Others that answer no probe."""
+        self.sent: list[bytes] = []
+        """What the core sent last, newest last."""
         self.others = {name: Other(name, everybody) for name in others}
         self.settings = GatewaySettings(
             ike_addresses=(IPv4Address("192.0.2.1"),),
@@ -176,6 +194,7 @@ class Rig:
             if isinstance(effect, Report):
                 self.reports[effect.event] = self.reports.get(effect.event, 0) + effect.count
             elif isinstance(effect, SendDatagram | SendFrame):
+                self.sent = [*self.sent[-_SENT_MAX:], effect.data]
                 self._deliver(effect.destination, effect.data)
         return effects
 
@@ -183,12 +202,16 @@ class Rig:
         name = self._by_endpoint.get(destination)
         if name is None:
             return
+        other = self.others[name]
         try:
-            _, answers = self.others[name].sessions.open(data, now_ns=self.now_ns)
+            opened, answers = other.sessions.open(data, now_ns=self.now_ns)
         except SealError:
             return
         for answer in answers:
             self.receive(answer.data, source=name)
+        if opened is not None and name not in self.silent:
+            for reply in other.replies(MESSAGE_DECODER.decode(opened.payload)):
+                self.say(other, reply, channel=Channel.DATAGRAM)
 
     def states(self) -> dict[str, str]:
         """What the core believes of every member."""
