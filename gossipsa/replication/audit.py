@@ -123,7 +123,7 @@ class Auditor:
         except ValueError:
             return None
         known = audit.cells
-        if theirs.end > CELLS_MAX or theirs.first != (0 if known is None else known.end):
+        if not len(theirs) or theirs.end > CELLS_MAX or theirs.first != (0 if known is None else known.end):
             return None
         audit.shards = message.shards
         audit.cells = theirs if known is None else known.followed_by(theirs)

@@ -116,7 +116,7 @@ class Cells:
             found[symbol] = count
             waiting.extend(self._add(symbol, -count))
         # Cell 0 holds every symbol: it is empty when, and only when, all are found.
-        if self._counts[0] or self._sums[0] or self._checks[0]:
+        if not self._counts or self._counts[0] or self._sums[0] or self._checks[0]:
             return None
         mine = frozenset(symbol for symbol, count in found.items() if count > 0)
         return mine, frozenset(found) - mine

@@ -18,6 +18,8 @@ from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.inputs import DatagramReceived
 from gossipsa.introductions import Introductions
 from gossipsa.mesh_message import MESSAGE_DECODER
+from gossipsa.replication.iblt import CELL, Cells
+from gossipsa.replication.messages import CELLS_MAX
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import (
     COORDINATE_BYTES,
@@ -68,6 +70,7 @@ def targets() -> Iterator[Target]:
     yield _frames()
     yield _coordinates()
     yield _introductions()
+    yield _cells()
     yield _core()
 
 
@@ -272,6 +275,25 @@ def _introductions() -> Target:
             name_of(Introductions.answer_stranger),
             name_of(TrustKeeper.hear_unsealed),
         ),
+    )
+
+
+def _cells() -> Target:
+    """Cells of another gateway, subtracted from ours and peeled."""
+    own = Cells(range(1, 40), end=64)
+
+    def run(data: bytes) -> object:
+        theirs = Cells.decode(data, first=0)
+        return theirs.minus(Cells(range(1, 40), end=theirs.end)).peel(symbols_max=1_000)
+
+    return Target(
+        name="audit-cells",
+        run=run,
+        refuses=(ValueError,),
+        seeds=(own.encode(), Cells(range(20, 60), end=32).encode()),
+        input_bytes_max=CELLS_MAX * CELL.size,
+        covers=(name_of(Cells.decode),),
+        growth=200,
     )
 
 
