@@ -8,11 +8,12 @@ import pytest
 
 from gossipsa.inputs import DatagramReceived
 from gossipsa.swim.messages import Ping
-from gossipsa.wire.handshake import HELLO, WELCOME, WIRE_VERSION, key_hint, make_hello
+from gossipsa.wire.handshake import HELLO, WELCOME, WIRE_VERSION, key_hint, make_hello, pair_context
 from gossipsa.wire.key_pair import KeyPair
 from gossipsa.wire.sessions import DATAGRAM_BYTES_MAX, Channel
+from tests.authorities import MESH, keys_of
 from tests.hostile.bounds import check_bounds
-from tests.hostile.rig import MS, OTHERS, OWN, SECOND, Rig, endpoint_of, keyring_of
+from tests.hostile.rig import MS, OTHERS, OWN, SECOND, Rig, endpoint_of
 
 COUNT = 2_000
 
@@ -64,18 +65,23 @@ def test_noise_gets_no_answer(rig: Rig) -> None:
     assert_whole(rig)
 
 
-def test_forged_hellos_and_welcomes_get_no_answer(rig: Rig) -> None:
-    ring = keyring_of(OTHERS[0], (OWN, *OTHERS))
-    own_public = ring.peer(OWN).public_key
-    stranger = KeyPair.from_private(bytes(32))
-    hello = make_hello(
-        own=stranger,
-        peer_public=own_public,
-        boot=rig.others[OTHERS[0]].boot,
-        session_index=bytes(8),
-        ephemeral_private=bytes([5]) * 32,
+def hello_of(rig: Rig, keys: KeyPair, random: Random) -> bytes:
+    """A hello in the name of a gateway, with its keys or with others."""
+    name = OTHERS[0]
+    return make_hello(
+        own=keys,
+        own_hint=key_hint(MESH, name, keys_of(name).exchange.public),
+        peer_public=keys_of(OWN).exchange.public,
+        context=pair_context(MESH, name, OWN),
+        boot=rig.others[name].boot,
+        session_index=random.randbytes(8),
+        ephemeral_private=random.randbytes(32),
     ).data
-    hint = key_hint(ring.key_pair.public)
+
+
+def test_forged_hellos_and_welcomes_get_no_answer(rig: Rig) -> None:
+    hello = hello_of(rig, KeyPair.from_private(bytes(32)), Random(5))
+    hint = hello[2:10]
     forged = [hello[:2] + hint + hello[10:-1] + bytes((number % 256,)) for number in range(COUNT // 4)]
     forged += [bytes((WIRE_VERSION, WELCOME)) + bytes(8) + hello[10:]] * 100
     forged += [bytes((WIRE_VERSION, HELLO)) + hint + bytes(32) + hello[42:]] * 100
@@ -116,18 +122,8 @@ def test_truncated_extended_and_flipped_datagrams_are_refused(rig: Rig) -> None:
 
 def test_replayed_hello_of_another_boot_takes_no_session_away(rig: Rig) -> None:
     """Hellos of earlier boots were recorded: whoever repeats them gets welcomes that are of no use to him."""
-    ring = keyring_of(OTHERS[0], (OWN, *OTHERS))
     random = Random(4)
-    hellos = [
-        make_hello(
-            own=ring.key_pair,
-            peer_public=ring.peer(OWN).public_key,
-            boot=rig.others[OTHERS[0]].boot,
-            session_index=random.randbytes(8),
-            ephemeral_private=random.randbytes(32),
-        ).data
-        for _ in range(100)
-    ]
+    hellos = [hello_of(rig, keys_of(OTHERS[0]).exchange, random) for _ in range(100)]
     flood(rig, hellos * 2)
     assert_whole(rig)
     assert rig.now_ns > MS
