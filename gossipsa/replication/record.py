@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from gossipsa.identifiers import U32, U64, Epoch, Holder, IpAddress, SentClient, SentName
+from gossipsa.identifiers import U32, U64, Epoch, GatewayName, Holder, IpAddress, SentClient, SentName
 from gossipsa.ipsec.security_association import CHILDREN_MAX, ChildSa, ClientState, IkeSa, SaCounters
 from gossipsa.wire.codec import Value
 
@@ -54,7 +54,7 @@ class ClientRecord(Value, frozen=True):
     """Who may hold a copy, in the order in which they take over."""
     counters: Annotated[tuple[SaCounters, ...], Meta(max_length=CHILDREN_MAX)] = ()
     """As last read by the owner."""
-    home: GatewayName = GatewayName("")
+    home: Annotated[GatewayName, Meta(max_length=64)] = GatewayName("")
     """The gateway that the client connected to itself."""
 
     @property
