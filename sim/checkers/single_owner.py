@@ -21,7 +21,11 @@ class SingleOwner(Checker):
             routing = [
                 host.name
                 for host in self.cluster.hosts.values()
-                if host is not own and host.is_up and client.virtual_address in host.kernel.routes()
+                if host is not own
+                and host.is_up
+                and client.virtual_address in host.kernel.routes()
+                # Where the client was connected before, the IKE daemon finds out by itself.
+                and all(known.name != client.name for known in host.ike_daemon or ())
             ]
             if self.cluster.serves(own, client) and routing:
                 raise self.violated(

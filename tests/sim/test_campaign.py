@@ -12,7 +12,7 @@ from sim.campaign import run_seed, run_seeds
 from sim.schedule import parse_schedule
 from sim.standard import draw_schedule, run_schedule
 
-SEEDS = range(6)
+SEEDS = range(16)
 FOUND = Path(__file__).parent / "found"
 """Schedules that once broke a promise, one a file, each named after what it found: `SEED: SCHEDULE`."""
 
