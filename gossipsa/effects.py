@@ -20,9 +20,10 @@ class SendDatagram(Effect, frozen=True):
 
 
 class SendFrame(Effect, frozen=True):
-    """Send one sealed frame over the stream to a gateway. A broken stream may lose it."""
+    """Send one frame over the stream to a gateway. A broken stream may lose it."""
 
-    to: GatewayName
+    to: GatewayName | None
+    """None: to whoever is there, over a connection of its own, and once."""
     destination: Endpoint
     data: bytes
 

@@ -73,7 +73,7 @@ from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire import introduction
 from gossipsa.wire.codec import MessageDecodeError, encode
-from gossipsa.wire.handshake import WIRE_VERSION
+from gossipsa.wire.handshake import WIRE_VERSION, is_hello
 from gossipsa.wire.introduction import IntroductionError
 from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import (
@@ -406,10 +406,13 @@ class Gateway:
     def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
         """Takes in what came from the network; `source` is None if it came over a stream."""
         try:
-            if source is not None and data[:1] == bytes((WIRE_VERSION,)) and data[1:2] in _UNSEALED:
+            if data[:1] == bytes((WIRE_VERSION,)) and data[1:2] in _UNSEALED:
                 self._hear_unsealed(data, source, now_ns)
                 return
-            opened, answers = self._sessions.open(data, now_ns=now_ns)
+            channel = Channel.STREAM if source is None else Channel.DATAGRAM
+            if is_hello(data) and not self._introductions.admits_hello(channel, now_ns=now_ns):
+                raise SealError("too many hellos")
+            opened, answers = self._sessions.open(data, channel=channel, now_ns=now_ns)
         except (SealError, IntroductionError) as error:
             self._refuse(data, source, error, now_ns)
             return
@@ -435,33 +438,41 @@ class Gateway:
                 self._introductions.answer_stranger(data, source, now_ns=now_ns)
         self._outbox.report("message-refused", detail=f"{error}, {whence}")
 
-    def _hear_unsealed(self, data: bytes, source: Endpoint, now_ns: int) -> None:
+    def _hear_unsealed(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
         """First contact. Raises IntroductionError."""
+        channel = Channel.STREAM if source is None else Channel.DATAGRAM
         match data[1]:
             case introduction.INTRODUCTION:
-                met = self._introductions.hear_introduction(data, source, now_ns=now_ns)
-                if met is not None and met.is_admitted:
-                    self._met(met.identity.name, source, now_ns)
+                heard = self._introductions.hear_introduction(data, source, now_ns=now_ns)
+                if heard is not None and heard[0].is_admitted:
+                    met, there = heard
+                    self._met(met.identity.name, there)
+                    self._greet_again(met.identity.name, there, channel, now_ns)
             case introduction.ANSWER:
                 answered = self._introductions.hear_answer(data, source, now_ns=now_ns)
                 if answered is not None:
-                    met, kind = answered
-                    self._met(met.identity.name, source, now_ns)
-                    if kind is not CallKind.ONCE:
-                        self._join(met.identity.name, now_ns)
-            case introduction.STRANGER:
+                    self._met(answered.name, answered.endpoint)
+                    if answered.kind is not CallKind.ONCE:
+                        self._join(answered.name, now_ns)
+                    self._greet_again(answered.name, answered.endpoint, channel, now_ns)
+            case introduction.STRANGER if source is not None:
                 name = self._sessions.greeted(introduction.ephemeral_of_notice(data))
                 if name is not None:
                     self._introductions.call(source, now_ns=now_ns)
                     self._introduce(now_ns)
             case introduction.TRUST:
                 self._trust.hear_unsealed(data[2:], now_ns=now_ns)
+            case _:
+                raise IntroductionError("a notice that came over a stream")
 
-    def _met(self, name: GatewayName, source: Endpoint, now_ns: int) -> None:
-        """An identity was shown from an address: greet who is there, if it is what we wait for."""
-        self._contacts.introduced(name, source)
+    def _met(self, name: GatewayName, there: Endpoint) -> None:
+        """An identity was shown by whoever is there."""
+        self._contacts.introduced(name, there)
         self._swim.readmit(name)
-        self._emit(self._sessions.greet_again(name, now_ns=now_ns), source)
+
+    def _greet_again(self, name: GatewayName, there: Endpoint, channel: Channel, now_ns: int) -> None:
+        """The hello that is under way, if there is one, to where the gateway is, by the way that is open."""
+        self._emit(self._sessions.greet_again(name, channel=channel, now_ns=now_ns), there)
 
     def _join(self, seed: GatewayName, now_ns: int) -> None:
         if self._mesh.is_live(seed):
@@ -1127,7 +1138,14 @@ class Gateway:
                 destination = source or endpoint
                 if destination is not None:
                     self._outbox.do(SendDatagram(destination=destination, data=message.data))
-            elif endpoint is not None:
+            elif endpoint is None:
+                continue
+            elif is_hello(message.data):
+                # Nobody may be there; and a gateway that does not know us cannot say so over a stream.
+                self._outbox.do(SendFrame(to=None, destination=endpoint, data=message.data))
+                if not self._mesh.is_live(message.to):
+                    self._introductions.call(endpoint, now_ns=self._now_ns)
+            else:
                 self._outbox.do(SendFrame(to=message.to, destination=endpoint, data=message.data))
 
     def _endpoint_of(self, name: GatewayName) -> Endpoint | None:

@@ -2,6 +2,8 @@
 
 What an introduction says is public and may be replayed by anybody, so it decides little: which identity is
 known, and where a gateway is greeted that is no member yet. Who it is shows in the handshake.
+
+A call that was not answered goes over a stream too: datagrams may be filtered.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from gossipsa.effects import SendDatagram
+from gossipsa.effects import SendDatagram, SendFrame
 from gossipsa.identifiers import Endpoint, GatewayName
 from gossipsa.outbox import Outbox
 from gossipsa.swim.allowance import Allowance
@@ -24,10 +26,12 @@ from gossipsa.wire.introduction import (
     IntroductionError,
     decode_introduction,
     encode_introduction,
+    is_endpoint_genuine,
     stranger_notice,
     trust_datagram,
 )
 from gossipsa.wire.keyring import Keyring, Met
+from gossipsa.wire.sessions import Channel
 
 REMEMBERED_MAX = 48
 """Members of an earlier boot that are called beside the seeds."""
@@ -40,6 +44,14 @@ _ONCE_CALLS_MAX = 256
 _ONCE_TRIES = 6
 _ANSWERS_PER_SECOND = 200
 _ANSWERS_BURST = 400
+_STREAM_ANSWERS_PER_SECOND = 20
+_STREAM_ANSWERS_BURST = 64
+"""Each takes a connection."""
+_HELLOS_PER_SECOND = 500
+_HELLOS_BURST = 2_048
+"""Each costs four exchanges of keys, and anybody can make one that looks like a gateway's."""
+_STREAM_HELLOS_PER_SECOND = 50
+_STREAM_HELLOS_BURST = 256
 
 
 class CallKind(Enum):
@@ -64,6 +76,18 @@ class _Call:
     answered_by: GatewayName | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Somebody answered a call."""
+
+    name: GatewayName
+    endpoint: Endpoint
+    """Where the answer came from; if over a stream, where it was called."""
+    kind: CallKind
+    trust_version: int
+    """Of its trust list."""
+
+
 class Introductions:
     """Calls and answers. What is to be sent goes to the outbox.
 
@@ -82,7 +106,15 @@ class Introductions:
         self._calls: dict[Endpoint, _Call] = {}
         self._by_nonce: dict[bytes, _Call] = {}
         self._shows_trust = True
-        self._answers = Allowance(per_second=_ANSWERS_PER_SECOND, burst=_ANSWERS_BURST)
+        self._own_signature = keyring.sign_endpoint(own)
+        self._answers = {
+            Channel.DATAGRAM: Allowance(per_second=_ANSWERS_PER_SECOND, burst=_ANSWERS_BURST),
+            Channel.STREAM: Allowance(per_second=_STREAM_ANSWERS_PER_SECOND, burst=_STREAM_ANSWERS_BURST),
+        }
+        self._hellos = {
+            Channel.DATAGRAM: Allowance(per_second=_HELLOS_PER_SECOND, burst=_HELLOS_BURST),
+            Channel.STREAM: Allowance(per_second=_STREAM_HELLOS_PER_SECOND, burst=_STREAM_HELLOS_BURST),
+        }
 
     @property
     def is_alone(self) -> bool:
@@ -119,26 +151,43 @@ class Introductions:
     def next_deadline_ns(self) -> int | None:
         return min((call.due_ns for call in self._calls.values()), default=None)
 
-    def hear_introduction(self, data: bytes, source: Endpoint, *, now_ns: int) -> Met | None:
-        """Somebody shows who it is, and asks who we are. Returns whom we met, if it is genuine.
+    def hear_introduction(
+        self, data: bytes, source: Endpoint | None, *, now_ns: int
+    ) -> tuple[Met, Endpoint] | None:
+        """Somebody shows who it is, and asks who we are.
+
+        Args:
+            source: where the datagram came from; None if it came over a stream.
+
+        Returns:
+            Whom we met, if it is genuine, and where it was answered.
 
         Raises:
             IntroductionError: malformed.
         """
         introduction = decode_introduction(data)
-        if not self._answers.take(1, now_ns):
-            self._outbox.report("introduction-dropped", detail=f"too many at once, from {source}")
+        channel = Channel.STREAM if source is None else Channel.DATAGRAM
+        if not self._answers[channel].take(1, now_ns):
+            whence = "streams" if source is None else str(source)
+            self._outbox.report("introduction-dropped", detail=f"too many at once, from {whence}")
             return None
         met = self._keyring.meet(introduction.identity)
-        if met is not None:
-            # Also if its authority is unknown to us: it may know better, and tell us. One datagram for one.
-            if not (self._shows_trust and self._pass_trust(met, introduction, source)):
-                self._send(ANSWER, introduction.nonce, source)
-            self._shows_trust = not self._shows_trust
-        return met
+        if met is None:
+            return None
+        if source is None and not is_endpoint_genuine(met.identity, introduction):
+            raise IntroductionError("not signed by the gateway that it shows")
+        there = introduction.endpoint if source is None else source
+        # Also if its authority is unknown to us: it may know better, and tell us. One datagram for one.
+        if not (self._shows_trust and self._pass_trust(met, introduction, there, channel)):
+            self._send(ANSWER, introduction.nonce, there, channel)
+        self._shows_trust = not self._shows_trust
+        return met, there
 
-    def hear_answer(self, data: bytes, source: Endpoint, *, now_ns: int) -> tuple[Met, CallKind] | None:
-        """Somebody answers a call. Returns who, if it is genuine and was called, and why it was called.
+    def hear_answer(self, data: bytes, source: Endpoint | None, *, now_ns: int) -> Answered | None:
+        """Somebody answers a call. Returns who, if it is genuine and was called.
+
+        Args:
+            source: where the datagram came from; None if it came over a stream.
 
         Raises:
             IntroductionError: malformed, or nobody asked.
@@ -154,14 +203,19 @@ class Introductions:
             # A seed list may be the same on all gateways: one of them is us.
             self._end(call)
             return None
-        self._pass_trust(met, introduction, source)
+        there = call.endpoint if source is None else source
+        self._pass_trust(met, introduction, there, Channel.STREAM if source is None else Channel.DATAGRAM)
         if not met.is_admitted:
             return None
         call.answered_by = met.identity.name
         call.due_ns = max(call.due_ns, now_ns + _INTERVAL_NS)
         if call.kind is not CallKind.SEED:
             self._end(call)
-        return met, call.kind
+        return Answered(met.identity.name, there, call.kind, introduction.trust_version)
+
+    def admits_hello(self, channel: Channel, *, now_ns: int) -> bool:
+        """True if one more hello may be looked at; of a flood most may not."""
+        return bool(self._hellos[channel].take(1, now_ns))
 
     def answer_stranger(self, hello: bytes, source: Endpoint, *, now_ns: int) -> None:
         """A hello of a gateway that is not known: tell it, so that it introduces itself.
@@ -170,10 +224,12 @@ class Introductions:
             IntroductionError: no hello.
         """
         notice = stranger_notice(hello)
-        if self._answers.take(1, now_ns):
+        if self._answers[Channel.DATAGRAM].take(1, now_ns):
             self._outbox.do(SendDatagram(destination=source, data=notice))
 
-    def _pass_trust(self, met: Met, introduction: Introduction, source: Endpoint) -> bool:
+    def _pass_trust(
+        self, met: Met, introduction: Introduction, destination: Endpoint, channel: Channel
+    ) -> bool:
         """Whoever is behind may not even be able to make a session with us before it has our list.
 
         Returns:
@@ -184,7 +240,7 @@ class Introductions:
         if introduction.trust_version < trust.version and trust.has_known(met.identity.authority):
             data = trust_datagram(encode(trust))
             if len(data) <= INTRODUCTION_BYTES:
-                self._outbox.do(SendDatagram(destination=source, data=data))
+                self._put(data, destination, channel)
                 return True
         return False
 
@@ -192,13 +248,25 @@ class Introductions:
         call.due_ns = now_ns + call.wait_ns
         call.wait_ns = min(2 * call.wait_ns, _INTERVAL_MAX_NS)
         call.tries += 1
-        self._send(INTRODUCTION, call.nonce, call.endpoint)
+        self._send(INTRODUCTION, call.nonce, call.endpoint, Channel.DATAGRAM)
+        if call.tries > 1:
+            self._send(INTRODUCTION, call.nonce, call.endpoint, Channel.STREAM)
 
-    def _send(self, kind: int, nonce: bytes, destination: Endpoint) -> None:
+    def _send(self, kind: int, nonce: bytes, destination: Endpoint, channel: Channel) -> None:
         introduction = Introduction(
-            nonce=nonce, trust_version=self._keyring.trust.version, identity=self._keyring.identity
+            nonce=nonce,
+            trust_version=self._keyring.trust.version,
+            identity=self._keyring.identity,
+            endpoint=self._own,
+            signature=self._own_signature,
         )
-        self._outbox.do(SendDatagram(destination=destination, data=encode_introduction(kind, introduction)))
+        self._put(encode_introduction(kind, introduction), destination, channel)
+
+    def _put(self, data: bytes, destination: Endpoint, channel: Channel) -> None:
+        if channel is Channel.DATAGRAM:
+            self._outbox.do(SendDatagram(destination=destination, data=data))
+        else:
+            self._outbox.do(SendFrame(to=None, destination=destination, data=data))
 
     def _add(self, endpoint: Endpoint, kind: CallKind, due_ns: int) -> None:
         if endpoint == self._own:

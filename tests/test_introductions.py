@@ -6,19 +6,31 @@ import random
 from ipaddress import IPv4Address
 from itertools import pairwise
 
+import msgspec
 import pytest
 
-from gossipsa.effects import SendDatagram
+from gossipsa.effects import Effect, SendDatagram, SendFrame
 from gossipsa.identifiers import Endpoint, GatewayName
-from gossipsa.introductions import CallKind, Introductions
+from gossipsa.inputs import DatagramReceived, FrameReceived
+from gossipsa.introductions import Answered, CallKind, Introductions
 from gossipsa.outbox import Outbox
 from gossipsa.wire.authority import first_trust_list, revoke
 from gossipsa.wire.handshake import HELLO_BYTES
-from gossipsa.wire.introduction import ANSWER, INTRODUCTION_BYTES, TRUST, IntroductionError
+from gossipsa.wire.introduction import (
+    ANSWER,
+    INTRODUCTION,
+    INTRODUCTION_BYTES,
+    TRUST,
+    IntroductionError,
+    decode_introduction,
+    encode_introduction,
+)
 from gossipsa.wire.keyring import Keyring
+from gossipsa.wire.sessions import Channel
 from gossipsa.wire.trust import TrustList
 from tests.authorities import AUTHORITY, MESH, NOW_S, STRANGER, identity_of, keys_of
 from tests.authorities import TRUST as FIRST
+from tests.hostile.rig import OTHERS, OWN, Other, Rig
 
 MS = 1_000_000
 HERE, THERE, ELSEWHERE = (Endpoint(IPv4Address(f"192.0.2.{number}"), 7946) for number in (1, 2, 3))
@@ -48,8 +60,21 @@ class Side:
         return self.sent()
 
     def sent(self) -> list[SendDatagram]:
+        return [effect for effect in self.taken() if isinstance(effect, SendDatagram)]
+
+    def framed(self) -> list[SendFrame]:
+        return [effect for effect in self.taken() if isinstance(effect, SendFrame)]
+
+    def taken(self) -> list[Effect]:
         effects, self.outbox.effects = self.outbox.effects, []
-        return [effect for effect in effects if isinstance(effect, SendDatagram)]
+        return effects
+
+    def framed_call(self) -> SendFrame:
+        """A first call in vain, and the second one as it goes over the stream."""
+        self.tick(0)
+        self.introductions.tick(joined=False, is_live=lambda name: False, now_ns=150 * MS)
+        (call,) = self.framed()
+        return call
 
 
 def test_both_know_each_other_after_one_exchange() -> None:
@@ -57,13 +82,14 @@ def test_both_know_each_other_after_one_exchange() -> None:
     a.start(THERE, HERE)
     (call,) = a.tick(0)
     assert call.destination == THERE
-    met = b.introductions.hear_introduction(call.data, HERE, now_ns=0)
-    assert met is not None
+    heard = b.introductions.hear_introduction(call.data, HERE, now_ns=0)
+    assert heard is not None
+    met, there = heard
     assert met.is_admitted
+    assert there == HERE
     (answer,) = b.sent()
     answered = a.introductions.hear_answer(answer.data, THERE, now_ns=0)
-    assert answered is not None
-    assert answered[1] is CallKind.SEED
+    assert answered == Answered(GatewayName("b"), THERE, CallKind.SEED, trust_version=1)
     assert GatewayName("b") in a.keyring
     assert GatewayName("a") in b.keyring
 
@@ -167,3 +193,51 @@ def test_calls_out_of_turn_are_few_and_bounded() -> None:
     for second in range(1, 60):
         a.tick(second * 1_000 * MS)
     assert a.introductions.is_alone
+
+
+def test_call_in_vain_goes_over_the_stream_and_is_answered_over_it() -> None:
+    a, b = Side("a", HERE), Side("b", THERE)
+    a.start(THERE)
+    call = a.framed_call()
+    assert (call.to, call.destination) == (None, THERE)
+    heard = b.introductions.hear_introduction(call.data, None, now_ns=0)
+    assert heard is not None
+    assert heard[1] == HERE, "where it says it is"
+    (answer,) = b.framed()
+    assert (answer.to, answer.destination) == (None, HERE)
+    answered = a.introductions.hear_answer(answer.data, None, now_ns=200 * MS)
+    assert answered == Answered(GatewayName("b"), THERE, CallKind.SEED, trust_version=1)
+
+
+def test_nobody_is_connected_to_where_no_gateway_of_the_mesh_said_it_is() -> None:
+    a, b = Side("a", HERE), Side("b", THERE)
+    a.start(THERE)
+    shown = decode_introduction(a.framed_call().data)
+    elsewhere = msgspec.structs.replace(shown, endpoint=ELSEWHERE)
+    with pytest.raises(IntroductionError, match="not signed"):
+        b.introductions.hear_introduction(encode_introduction(INTRODUCTION, elsewhere), None, now_ns=0)
+    assert b.taken() == []
+
+
+def test_flood_of_introductions_over_streams_costs_few_connections_and_no_answer_to_a_datagram() -> None:
+    a, b = Side("a", HERE), Side("b", THERE)
+    a.start(THERE)
+    call = a.framed_call()
+    for _ in range(2_000):
+        b.introductions.hear_introduction(call.data, None, now_ns=0)
+    assert len(b.framed()) == 64
+    b.introductions.hear_introduction(call.data, HERE, now_ns=0)
+    assert len(b.sent()) == 1
+
+
+def test_flood_of_hellos_over_streams_is_bounded_and_keeps_out_none_by_datagram() -> None:
+    rig = Rig()
+    rig.join()
+    restarted = Other(OTHERS[0], (OTHERS[0], OWN), boot=2)
+    (hello,) = restarted.sessions.seal(OWN, b"x", channel=Channel.DATAGRAM, now_ns=rig.now_ns)
+    refused = rig.reports.get("message-refused", 0)
+    answers = [rig.feed(FrameReceived(data=hello.data)) for _ in range(400)]
+    assert sum(any(isinstance(effect, SendFrame) for effect in effects) for effects in answers) == 256
+    assert rig.reports["message-refused"] - refused >= 400 - 256
+    welcome = rig.feed(DatagramReceived(source=HERE, data=hello.data))
+    assert [effect.destination for effect in welcome if isinstance(effect, SendDatagram)] == [HERE]

@@ -8,6 +8,7 @@ from gossipsa.daemon.counters import CounterReader
 from gossipsa.daemon.ike_messages import IkeMessages
 from gossipsa.daemon.ike_probe import IkeProber
 from gossipsa.daemon.installer import CLIENT_EFFECTS, Installer
+from gossipsa.daemon.single_frames import SingleFrames
 from gossipsa.daemon.state_keeper import StateKeeper
 from gossipsa.daemon.stream_sender import StreamSender
 from gossipsa.daemon.udp import MeshSocket
@@ -37,6 +38,7 @@ class EffectDispatch:
         *,
         mesh: MeshSocket,
         streams: StreamSender,
+        single_frames: SingleFrames,
         prober: IkeProber,
         ike_messages: IkeMessages,
         installer: Installer,
@@ -46,6 +48,7 @@ class EffectDispatch:
     ) -> None:
         self._mesh = mesh
         self._streams = streams
+        self._single_frames = single_frames
         self._prober = prober
         self._ike_messages = ike_messages
         self._installer = installer
@@ -60,7 +63,9 @@ class EffectDispatch:
             match effect:
                 case SendDatagram(destination=destination, data=data):
                     self._mesh.send(destination, data)
-                case SendFrame(to=to, destination=destination, data=data):
+                case SendFrame(to=None, destination=destination, data=data):
+                    self._single_frames.send(destination, data)
+                case SendFrame(to=str(to), destination=destination, data=data):
                     self._streams.send(to, destination, data)
                 case OpenStream(to=to, destination=destination):
                     self._streams.open(to, destination)

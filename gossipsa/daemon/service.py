@@ -25,6 +25,7 @@ from gossipsa.daemon.installer import Installer
 from gossipsa.daemon.metrics import render_metrics
 from gossipsa.daemon.number_keeper import NumberKeeper
 from gossipsa.daemon.run_loop import RunLoop
+from gossipsa.daemon.single_frames import SingleFrames
 from gossipsa.daemon.state_keeper import StateKeeper
 from gossipsa.daemon.stream_listener import StreamLimits, StreamListener, open_listener
 from gossipsa.daemon.stream_sender import SenderLimits, StreamSender
@@ -98,6 +99,7 @@ class Service:
         limits = StreamLimits(connections_max=2 * configuration.gateway.swim.members_max + 16)
         self._listener = StreamListener(tcp, limits=limits, counts=counts, report=log.report)
         self._streams = StreamSender(limits=SenderLimits(), counts=counts)
+        self._single_frames = SingleFrames(counts=counts)
         self._prober = IkeProber(
             port=configuration.ike_probe_port, entropy=os.urandom, clock_ns=monotonic_ns, counts=counts
         )
@@ -107,6 +109,7 @@ class Service:
         dispatch = EffectDispatch(
             mesh=self._mesh,
             streams=self._streams,
+            single_frames=self._single_frames,
             prober=self._prober,
             ike_messages=self._ike_messages,
             installer=self._installer,
@@ -160,6 +163,7 @@ class Service:
             for part in (
                 self._installer.run,
                 self._streams.run,
+                self._single_frames.run,
                 self._loop.run,
                 self._admin.run,
                 self._state.run,

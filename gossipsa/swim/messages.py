@@ -157,6 +157,8 @@ class StateRequest(Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     """A newcomer asks for the receiver's full state; what it says of itself is in this packet."""
 
     sequence: Sequence32
+    over_stream: bool = False
+    """Came over the stream, and is to be answered so: datagrams may not pass."""
 
 
 class StateReply(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, tag=8):

@@ -81,16 +81,21 @@ class Outbox:
         """Send a packet even if there is nothing but news in it."""
         self._letters.setdefault(to, _Letter())
 
-    def request_state(self, to: GatewayName, sequence: int, own: Update) -> None:
+    def request_state(
+        self, to: GatewayName, sequence: int, own: Update, *, over_stream: bool = False
+    ) -> None:
         """Say who we are, and ask for the receiver's full state."""
-        self._send_state(to, (StateRequest(sequence=sequence),), (own,))
+        request = StateRequest(sequence=sequence, over_stream=over_stream)
+        self._send_state(to, (request,), (own,), bulk=over_stream)
 
-    def reply_state(self, to: GatewayName, sequence: int, state: Sequence[Update]) -> None:
+    def reply_state(
+        self, to: GatewayName, sequence: int, state: Sequence[Update], *, over_stream: bool = False
+    ) -> None:
         """Send our full state as an answer."""
-        parts = self._split_state(to, state)
+        parts = [list(state)] if over_stream else self._split_state(to, state)
         for index, updates in enumerate(parts):
             reply = StateReply(sequence=sequence, part=index, parts=len(parts))
-            self._send_state(to, (reply,), updates)
+            self._send_state(to, (reply,), updates, bulk=over_stream)
 
     def send_claims(self, to: GatewayName, claims: Sequence[Update]) -> None:
         """Send claims that were found lacking."""
@@ -205,10 +210,17 @@ class Outbox:
             room_bytes -= size_bytes
         return parts if len(parts) <= self._datagrams_max else [list(state)]
 
-    def _send_state(self, to: GatewayName, messages: tuple[Message, ...], updates: Sequence[Update]) -> None:
+    def _send_state(
+        self,
+        to: GatewayName,
+        messages: tuple[Message, ...],
+        updates: Sequence[Update],
+        *,
+        bulk: bool = False,
+    ) -> None:
         packet = SwimPacket(boot=self._boot, messages=messages, updates=tuple(updates))
         size_bytes = sum(map(encoded_bytes, updates)) + sum(map(_size_bytes, messages))
-        bulk = self._stream_only(to) or size_bytes > self._datagram_bytes
+        bulk = bulk or self._stream_only(to) or size_bytes > self._datagram_bytes
         self._states.append(Send(to=to, packet=packet, bulk=bulk))
 
 

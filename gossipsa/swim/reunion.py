@@ -23,6 +23,7 @@ CALLERS = 16
 class _Call:
     due_ns: int
     wait_ns: int
+    tries: int = 0
     parts: dict[int, None] = field(default_factory=dict)
     """Parts of its state that have arrived."""
     parts_count: int = 0
@@ -81,9 +82,15 @@ class SeedCalls:
         called = [name for name, call in self._calls.items() if now_ns >= call.due_ns]
         for name in called:
             call = self._calls[name]
+            call.tries += 1
             call.due_ns = now_ns + call.wait_ns
             call.wait_ns = min(2 * call.wait_ns, self._settings.reunion_interval_ns)
         return called
+
+    def is_unanswered(self, seed: GatewayName) -> bool:
+        """True for a seed that was called before, in vain: datagrams may not pass."""
+        call = self._calls.get(seed)
+        return call is not None and call.tries > 1
 
 
 class ReunionBeat:

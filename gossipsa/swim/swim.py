@@ -938,7 +938,9 @@ class Swim:
         if not self._allowed(sender, wanted) or not self._states.take(1, self._now_ns):
             self._events.append(UpdatesRefused(sender=sender, count=0))
             return
-        self._outbox.reply_state(sender, request.sequence, self._full_state())
+        self._outbox.reply_state(
+            sender, request.sequence, self._full_state(), over_stream=request.over_stream
+        )
 
     def _handle_digest_request(self, sender: GatewayName, request: DigestRequest) -> None:
         digest = self._own_digest()
@@ -1069,7 +1071,9 @@ class Swim:
             known=lambda name: self._table.get(name) is not None or self._table.expelled(name),
             now_ns=self._now_ns,
         ):
-            self._request_state(seed)
+            self._outbox.request_state(seed, 0, self._own.update())
+            if self._seeds.is_unanswered(seed):
+                self._outbox.request_state(seed, 0, self._own.update(), over_stream=True)
 
     def _call_failed(self) -> None:
         if self._now_ns < self._reunion.next_deadline_ns():
@@ -1134,9 +1138,6 @@ class Swim:
         if self._exchanges.take(1, self._now_ns):
             self._outbox.tell(name, self._own.update())
             self._request_digest(name)
-
-    def _request_state(self, name: GatewayName) -> None:
-        self._outbox.request_state(name, 0, self._own.update())
 
     def _request_digest(self, name: GatewayName) -> None:
         request = DigestRequest(

@@ -93,6 +93,11 @@ def pair_context(mesh: str, initiator: GatewayName, responder: GatewayName) -> b
     return _texts(mesh, initiator, responder)
 
 
+def is_hello(data: bytes) -> bool:
+    """By its header alone."""
+    return data[:2] == bytes((WIRE_VERSION, HELLO))
+
+
 def hint_of_hello(hello: bytes) -> bytes:
     return hello[2 : 2 + KEY_HINT_BYTES]
 

@@ -4,6 +4,10 @@ All introductions have one length, and nothing that answers a datagram is longer
 flooded through us with more than the flooder sends. What is shown is public, and is no proof that the sender
 has the keys: that takes a handshake.
 
+Where datagrams do not pass, introductions go over streams. A stream is one-way and tells no mesh endpoint, so
+an introduction says where its gateway is reached, signed by that gateway: nobody can have us connect to
+places of his choice, but for those where a gateway of the mesh was.
+
     introduction   shows who asks, and asks who is there
     answer         shows who is there
     stranger       answers a hello of a gateway whose identity is not known
@@ -17,9 +21,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from gossipsa.errors import PeerError
+from gossipsa.identifiers import Endpoint
 from gossipsa.wire.codec import Decoder, MessageDecodeError, Value, encode
 from gossipsa.wire.handshake import EPHEMERAL_BYTES, HELLO_BYTES, WIRE_VERSION, ephemeral_of_hello
-from gossipsa.wire.identity import IDENTITY_BYTES_MAX
+from gossipsa.wire.identity import IDENTITY_BYTES_MAX, Identity, Signature
+from gossipsa.wire.signing import Domain, is_signed
 from gossipsa.wire.trust import VERSION_MAX
 
 INTRODUCTION = 5
@@ -27,7 +33,7 @@ ANSWER = 6
 STRANGER = 7
 TRUST = 8
 NONCE_BYTES = 8
-INTRODUCTION_BYTES = 576
+INTRODUCTION_BYTES = 640
 STRANGER_BYTES = 2 + EPHEMERAL_BYTES
 
 _LENGTH_BYTES = 2
@@ -45,6 +51,10 @@ class Introduction(Value, frozen=True):
     trust_version: Annotated[int, Meta(ge=1, le=VERSION_MAX)]
     """Of the sender's trust list."""
     identity: Annotated[bytes, Meta(max_length=IDENTITY_BYTES_MAX)]
+    endpoint: Endpoint
+    """Where the sender is reached."""
+    signature: Signature
+    """The sender's, over `endpoint_statement`. To be checked by who is about to use the endpoint."""
 
 
 _DECODER: Decoder[Introduction] = Decoder(Introduction)
@@ -74,6 +84,17 @@ def decode_introduction(data: bytes) -> Introduction:
         return _DECODER.decode(data[start : start + length])
     except MessageDecodeError as error:
         raise IntroductionError(str(error)) from None
+
+
+def endpoint_statement(identity: bytes, endpoint: Endpoint) -> bytes:
+    """What a gateway signs to say where it is reached, in the mesh of its encoded identity."""
+    return encode((identity, endpoint))
+
+
+def is_endpoint_genuine(identity: Identity, introduction: Introduction) -> bool:
+    """True if the gateway whose identity is shown says that it is reached there, or once said so."""
+    statement = endpoint_statement(introduction.identity, introduction.endpoint)
+    return is_signed(identity.signing_key, Domain.ENDPOINT, statement, introduction.signature)
 
 
 def stranger_notice(hello: bytes) -> bytes:

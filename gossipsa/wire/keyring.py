@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gossipsa.errors import CallerError
-from gossipsa.identifiers import GatewayName
+from gossipsa.identifiers import Endpoint, GatewayName
 from gossipsa.wire.calendar import Calendar
 from gossipsa.wire.codec import encode
 from gossipsa.wire.gateway_keys import GatewayKeys
 from gossipsa.wire.handshake import key_hint
 from gossipsa.wire.identity import Identity, IdentityError, decode_identity
+from gossipsa.wire.introduction import endpoint_statement
 from gossipsa.wire.key_pair import KeyPair
 from gossipsa.wire.signing import Domain, is_signed
 from gossipsa.wire.trust import Refusal, TrustList
@@ -141,6 +142,10 @@ class Keyring:
     def sign(self, statement: bytes) -> bytes:
         """Our signature under a statement about membership."""
         return self._keys.signing.sign(Domain.MEMBERSHIP, statement)
+
+    def sign_endpoint(self, endpoint: Endpoint) -> bytes:
+        """Our signature under where we are reached."""
+        return self._keys.signing.sign(Domain.ENDPOINT, endpoint_statement(self._identity, endpoint))
 
     def admit(self, name: GatewayName, identity: bytes) -> bool:
         """Takes in the identity of a gateway; see `swim.credentials.Credentials.admit`.

@@ -3,6 +3,9 @@
 A message is `version, kind, session index (8 B), counter (8 B), sealed bytes`: XChaCha20-Poly1305 under a key
 of its session, direction and channel, with the counter as nonce and the header authenticated. Datagrams and
 stream frames have keys, counters and replay windows of their own. A session binds one boot of each side.
+
+A hello that was not answered goes over the stream too, and handshakes are answered by the channel by which
+they came: a session comes about wherever one of both passes.
 """
 
 from __future__ import annotations
@@ -141,6 +144,7 @@ class _Conversation:
         self.pending: handshake.PendingHello | None = None
         self.hello_due_ns = 0
         self.hello_interval_ns = _HELLO_INTERVAL_NS
+        self.hello_tries = 0
         self.queue: deque[tuple[Channel, bytes]] = deque()
         self.queue_bytes = 0
         # Of all sessions together: the peer may prefer another one than we do.
@@ -210,8 +214,13 @@ class Sessions:
         conversation.spoke_ns = now_ns
         return tuple(out)
 
-    def open(self, data: bytes, *, now_ns: int) -> tuple[Opened | None, tuple[Outgoing, ...]]:
+    def open(
+        self, data: bytes, *, now_ns: int, channel: Channel = Channel.DATAGRAM
+    ) -> tuple[Opened | None, tuple[Outgoing, ...]]:
         """Opens bytes from the network.
+
+        Args:
+            channel: by which they came; handshakes are answered by the same.
 
         Returns:
             The payload, if there was one, and what to send in consequence.
@@ -225,9 +234,9 @@ class Sessions:
             raise SealError("unknown version")
         match data[1]:
             case handshake.HELLO:
-                return None, self._hear_hello(data, now_ns)
+                return None, self._hear_hello(channel, data, now_ns)
             case handshake.WELCOME:
-                return None, self._hear_welcome(data, now_ns)
+                return None, self._hear_welcome(channel, data, now_ns)
             case Channel.DATAGRAM.value if len(data) > DATAGRAM_BYTES_MAX:
                 raise SealError("oversized")
             case Channel.STREAM.value if len(data) > FRAME_BYTES_MAX:
@@ -242,13 +251,16 @@ class Sessions:
         conversation = self._pending_by_ephemeral.get(ephemeral)
         return conversation.name if conversation else None
 
-    def greet_again(self, name: GatewayName, *, now_ns: int) -> tuple[Outgoing, ...]:
-        """The hello that is under way to a gateway, at once: now it can understand it."""
+    def greet_again(self, name: GatewayName, *, channel: Channel, now_ns: int) -> tuple[Outgoing, ...]:
+        """The hello that is under way to a gateway, at once and by this channel: now it can understand it."""
         conversation = self._conversations.get(name)
         if conversation is None or conversation.pending is None:
             return ()
         conversation.hello_due_ns = now_ns
-        return self._say_hello(conversation, now_ns)
+        hellos = self._say_hello(conversation, now_ns)
+        return tuple(hello for hello in hellos if hello.channel is channel) or tuple(
+            msgspec.structs.replace(hello, channel=channel) for hello in hellos
+        )
 
     def forget(self, name: GatewayName) -> None:
         """Drops all sessions with a gateway, and what waits for one."""
@@ -284,6 +296,7 @@ class Sessions:
             self.queue_drops += 1
 
     def _flush(self, conversation: _Conversation, session: _Session) -> tuple[Outgoing, ...]:
+        """Seals what waited for a session."""
         name = conversation.name
         out = tuple(
             Outgoing(name, channel, session.seal(channel, payload)) for channel, payload in conversation.queue
@@ -309,11 +322,15 @@ class Sessions:
             self._pending_by_index[index] = conversation
             self._pending_by_ephemeral[conversation.pending.ephemeral.public] = conversation
             conversation.hello_interval_ns = _HELLO_INTERVAL_NS
+            conversation.hello_tries = 0
+        conversation.hello_tries += 1
         conversation.hello_due_ns = now_ns + conversation.hello_interval_ns
         conversation.hello_interval_ns = min(2 * conversation.hello_interval_ns, _HELLO_INTERVAL_MAX_NS)
-        return (Outgoing(conversation.name, Channel.DATAGRAM, conversation.pending.data),)
+        # Unanswered datagrams may be filtered, and the stream be open.
+        channels = (Channel.DATAGRAM,) if conversation.hello_tries == 1 else tuple(Channel)
+        return tuple(Outgoing(conversation.name, channel, conversation.pending.data) for channel in channels)
 
-    def _hear_hello(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
+    def _hear_hello(self, channel: Channel, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
         peer = self._keyring.peer_of_hint(handshake.hint_of_hello(data))
         if peer is None:
             raise SealError(STRANGER_REASON)
@@ -321,7 +338,7 @@ class Sessions:
         conversation = self._conversation(peer)
         answered = conversation.answered.get(data)
         if answered is not None and answered[0] in conversation.sessions:
-            return (Outgoing(name, Channel.DATAGRAM, answered[1]),)
+            return (Outgoing(name, channel, answered[1]),)
         index = self._entropy(handshake.SESSION_INDEX_BYTES)
         try:
             answer = handshake.answer_hello(
@@ -343,9 +360,9 @@ class Sessions:
         conversation.answered[data] = (session, answer.data)
         while len(conversation.answered) > _UNCONFIRMED_SESSIONS_MAX:
             conversation.answered.popitem(last=False)
-        return (Outgoing(name, Channel.DATAGRAM, answer.data),)
+        return (Outgoing(name, channel, answer.data),)
 
-    def _hear_welcome(self, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
+    def _hear_welcome(self, channel: Channel, data: bytes, now_ns: int) -> tuple[Outgoing, ...]:
         conversation = self._pending_by_index.get(data[2 : 2 + handshake.SESSION_INDEX_BYTES])
         if conversation is None or conversation.pending is None:
             raise SealError("unexpected welcome")
@@ -362,9 +379,17 @@ class Sessions:
         )  # fmt: skip
         self._add(conversation, session, now_ns)
         self._forget_other_boots(conversation, session)
-        # An empty message confirms the session to the responder, who may not speak on it before.
+        # The responder may not speak on the session before it is confirmed.
+        return self._confirm(conversation, session, channel)
+
+    def _confirm(
+        self, conversation: _Conversation, session: _Session, channel: Channel
+    ) -> tuple[Outgoing, ...]:
+        """What waited for the session, with an empty message if nothing of it goes by this channel."""
         out = self._flush(conversation, session)
-        return out or (Outgoing(conversation.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),)
+        if any(message.channel is channel for message in out):
+            return out
+        return (*out, Outgoing(conversation.name, channel, session.seal(channel, b"")))
 
     def _hear_sealed(
         self, channel: Channel, data: bytes, now_ns: int
@@ -383,10 +408,10 @@ class Sessions:
         if not session.confirmed:
             session.confirmed = True
             self._forget_other_boots(conversation, session)
-            out = self._flush(conversation, session)
-            if not out and not session.initiated:
-                # Confirms the session to the initiator.
-                out = (Outgoing(conversation.name, Channel.DATAGRAM, session.seal(Channel.DATAGRAM, b"")),)
+            if session.initiated:
+                out = self._flush(conversation, session)
+            else:
+                out = self._confirm(conversation, session, channel)
         if not payload:
             return None, out
         return Opened(Holder(conversation.name, session.boot), payload), out

@@ -24,6 +24,7 @@ class Domain(Enum):
     TRUST_LIST = b"gossipsa trust list 1\0"
     SUCCESSION = b"gossipsa succession 1\0"
     MEMBERSHIP = b"gossipsa membership 1\0"
+    ENDPOINT = b"gossipsa endpoint 1\0"
 
 
 class SigningKey(msgspec.Struct, frozen=True):

@@ -12,10 +12,10 @@ from typing import Any
 
 import gossipsa
 from gossipsa.daemon.framing import FrameError, FrameReader, encode_frame
-from gossipsa.effects import SendDatagram
+from gossipsa.effects import SendDatagram, SendFrame
 from gossipsa.errors import PeerError
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.inputs import DatagramReceived
+from gossipsa.inputs import DatagramReceived, FrameReceived
 from gossipsa.introductions import Introductions
 from gossipsa.mesh_message import MESSAGE_DECODER
 from gossipsa.replication.iblt import CELL, Cells
@@ -38,6 +38,7 @@ from gossipsa.wire.introduction import (
     IntroductionError,
     decode_introduction,
     encode_introduction,
+    endpoint_statement,
     ephemeral_of_notice,
     stranger_notice,
     trust_datagram,
@@ -51,7 +52,8 @@ from gossipsa.wire.sessions import (
     SealError,
     Sessions,
 )
-from tests.authorities import TRUST, identity_of
+from gossipsa.wire.signing import Domain
+from tests.authorities import TRUST, identity_of, keys_of
 from tests.fuzz.samples import sample, types_in
 from tests.fuzz.target import Syntax, Target, name_of
 from tests.hostile.rig import OTHERS, OWN, Other, Rig, keyring_of
@@ -235,7 +237,11 @@ def _coordinates() -> Target:
 
 def _introductions() -> Target:
     """First contact of strangers: a real core takes all kinds, and answers never more than it was sent."""
-    shown = Introduction(nonce=bytes(8), trust_version=2, identity=encode(identity_of("x")))
+    own, identity = Endpoint(IPv4Address("198.51.100.2"), 1), encode(identity_of("x"))
+    signature = keys_of("x").signing.sign(Domain.ENDPOINT, endpoint_statement(identity, own))
+    shown = Introduction(
+        nonce=bytes(8), trust_version=2, identity=identity, endpoint=own, signature=signature
+    )
     hello = Other(GatewayName("x"), (GatewayName("x"), OWN)).sessions.seal(
         OWN, b"x", channel=Channel.DATAGRAM, now_ns=0
     )[0]
@@ -251,6 +257,9 @@ def _introductions() -> Target:
             if isinstance(effect, SendDatagram) and effect.destination == source
         )
         assert sent <= len(data)
+        for effect in rig.core.handle(FrameReceived(data=data), now_ns=rig.now_ns):
+            if isinstance(effect, SendFrame) and effect.destination == own:
+                assert len(effect.data) <= len(data)
         if data[1:2] in (bytes((INTRODUCTION,)), bytes((ANSWER,))):
             return decode_introduction(data)
         return ephemeral_of_notice(data)

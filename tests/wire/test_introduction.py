@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gossipsa.identifiers import Endpoint
 from gossipsa.wire.codec import encode
 from gossipsa.wire.handshake import HELLO_BYTES
 from gossipsa.wire.identity import IDENTITY_BYTES_MAX
@@ -27,7 +30,10 @@ INTRODUCTIONS = st.builds(
     nonce=st.binary(min_size=8, max_size=8),
     trust_version=st.integers(1, VERSION_MAX),
     identity=st.binary(max_size=IDENTITY_BYTES_MAX),
+    endpoint=st.builds(Endpoint, address=st.ip_addresses(), port=st.integers(0, 65_535)),
+    signature=st.binary(min_size=64, max_size=64),
 )
+ENDPOINT = Endpoint(IPv4Address("192.0.2.1"), 4600)
 
 
 @given(introduction=INTRODUCTIONS, kind=st.sampled_from((INTRODUCTION, ANSWER)))
@@ -37,7 +43,7 @@ def test_introductions_survive_and_have_one_length(introduction: Introduction, k
     assert decode_introduction(data) == introduction
 
 
-@given(data=st.one_of(st.binary(max_size=700), st.binary(min_size=576, max_size=576)))
+@given(data=st.one_of(st.binary(max_size=700), st.binary(min_size=640, max_size=640)))
 def test_garbage_is_refused_and_nothing_else(data: bytes) -> None:
     with pytest.raises(IntroductionError):
         decode_introduction(data)
@@ -45,14 +51,22 @@ def test_garbage_is_refused_and_nothing_else(data: bytes) -> None:
 
 @pytest.mark.parametrize("change", [b"\0", b"-1"])
 def test_introduction_of_another_length_is_refused(change: bytes) -> None:
-    introduction = Introduction(nonce=bytes(8), trust_version=1, identity=encode(identity_of("a")))
+    introduction = Introduction(
+        nonce=bytes(8),
+        trust_version=1,
+        identity=encode(identity_of("a")),
+        endpoint=ENDPOINT,
+        signature=bytes(64),
+    )
     data = encode_introduction(INTRODUCTION, introduction)
-    with pytest.raises(IntroductionError, match="576 bytes"):
+    with pytest.raises(IntroductionError, match="640 bytes"):
         decode_introduction(data + b"\0" if change == b"\0" else data[:-1])
 
 
 def test_nothing_hides_in_the_padding() -> None:
-    introduction = Introduction(nonce=bytes(8), trust_version=1, identity=b"")
+    introduction = Introduction(
+        nonce=bytes(8), trust_version=1, identity=b"", endpoint=ENDPOINT, signature=bytes(64)
+    )
     data = encode_introduction(INTRODUCTION, introduction)
     with pytest.raises(IntroductionError, match="padded"):
         decode_introduction(data[:-1] + b"x")

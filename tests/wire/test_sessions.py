@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ from gossipsa.wire.sessions import (
     Channel,
     MessageTooLongError,
     Opened,
+    Outgoing,
     SealError,
     Sessions,
 )
@@ -44,7 +46,11 @@ def make_keyring(name: GatewayName, *, keys: GatewayKeys | None = None, mesh: st
 
 
 def make_sessions(
-    name: GatewayName, *, boot: int = 0, keys: GatewayKeys | None = None, keyring: Keyring | None = None
+    name: GatewayName,
+    *,
+    boot: int = 0,
+    keys: GatewayKeys | None = None,
+    keyring: Keyring | None = None,
 ) -> Sessions:
     keyring = keyring or make_keyring(name, keys=keys)
     stream = random.Random(f"{name}{boot}")
@@ -363,5 +369,51 @@ def test_gateway_with_new_keys_is_greeted_under_them_and_the_old_session_is_gone
 def test_hello_is_repeated_at_once_when_it_can_be_understood(pair: dict[GatewayName, Sessions]) -> None:
     (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
     assert pair[A].seal(B, b"y", channel=Channel.DATAGRAM, now_ns=1) == ()
-    assert pair[A].greet_again(B, now_ns=1) == (hello,)
-    assert pair[B].greet_again(A, now_ns=1) == ()
+    assert pair[A].greet_again(B, channel=Channel.DATAGRAM, now_ns=1) == (hello,)
+    assert pair[B].greet_again(A, channel=Channel.DATAGRAM, now_ns=1) == ()
+
+
+def test_hello_is_repeated_over_the_stream_at_once_if_that_is_the_way(
+    pair: dict[GatewayName, Sessions],
+) -> None:
+    (hello,) = pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    (again,) = pair[A].greet_again(B, channel=Channel.STREAM, now_ns=1)
+    assert again == msgspec.structs.replace(hello, channel=Channel.STREAM)
+    (later,) = pair[A].greet_again(B, channel=Channel.STREAM, now_ns=2)
+    assert later == again
+
+
+def over_streams(
+    sessions: dict[GatewayName, Sessions], first: tuple[Outgoing, ...], now_ns: int
+) -> list[Opened]:
+    """Carries what goes over streams until silence; datagrams are filtered."""
+    waiting = [message for message in first if message.channel is Channel.STREAM]
+    opened = []
+    while waiting:
+        message = waiting.pop(0)
+        got, more = sessions[message.to].open(message.data, channel=Channel.STREAM, now_ns=now_ns)
+        waiting.extend(answer for answer in more if answer.channel is Channel.STREAM)
+        if got:
+            opened.append(got)
+    return opened
+
+
+def test_session_comes_about_over_streams_when_datagrams_are_filtered(
+    pair: dict[GatewayName, Sessions],
+) -> None:
+    assert over_streams(pair, pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0), 0) == []
+    later = 200_000_000
+    again = pair[A].seal(B, b"y", channel=Channel.STREAM, now_ns=later)
+    assert [message.channel for message in again] == [Channel.DATAGRAM, Channel.STREAM]
+    assert [got.payload for got in over_streams(pair, again, later)] == [b"y"]
+    back = pair[B].seal(A, b"z", channel=Channel.STREAM, now_ns=later)
+    assert [got.payload for got in over_streams(pair, back, later)] == [b"z"], "no further handshake"
+
+
+def test_session_made_over_streams_is_confirmed_over_them_though_only_datagrams_wait(
+    pair: dict[GatewayName, Sessions],
+) -> None:
+    pair[A].seal(B, b"x", channel=Channel.DATAGRAM, now_ns=0)
+    over_streams(pair, pair[A].seal(B, b"y", channel=Channel.DATAGRAM, now_ns=200_000_000), 200_000_000)
+    back = pair[B].seal(A, b"z", channel=Channel.STREAM, now_ns=200_000_000)
+    assert [message.data[1] for message in back] == [Channel.STREAM.value], "and no hello"
