@@ -27,6 +27,8 @@ FAILED_EVENT = "gateway-failed"
 _HA_RECEIVE_BUFFER_BYTES = 16 << 20
 # asm-generic/socket.h; Python has no name for it.
 _SO_RCVBUFFORCE = 33
+_STOP_TIMEOUT_S = 20.0
+_ASK_TIMEOUT_S = 30.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,22 +81,34 @@ class GossipsaNode:
             self._process.wait()
             self._process = None
 
+    def stop(self) -> None:
+        """End it as its service does."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_STOP_TIMEOUT_S)
+            self._process = None
+
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     def status(self) -> dict[str, Any] | None:
         """Return what `gossipsa status --json` says, or None while the daemon does not answer."""
-        command = [sys.executable, "-m", "gossipsa", "status", "--config", str(self.configuration), "--json"]
-        asked = subprocess.run(
-            ["ip", "netns", "exec", self.gateway.name, *command],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        asked = self.command("status", "--json", timeout_s=_ASK_TIMEOUT_S)
         if asked.returncode != 0:
             return None
         status: dict[str, Any] = json.loads(asked.stdout)
         return status
+
+    def command(self, name: str, *options: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+        """Run a command of `gossipsa` on the gateway, as an operator would, and return how it ended."""
+        command = [sys.executable, "-m", "gossipsa", name, "--config", str(self.configuration), *options]
+        return subprocess.run(
+            ["ip", "netns", "exec", self.gateway.name, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+        )
 
     def sees_all_members(self) -> bool:
         """Tell whether it answers and holds every gateway of the lab for alive."""
@@ -110,6 +124,11 @@ class GossipsaNode:
         if status is None:
             return 0
         return sum(count for number, count in status["copies"].items() if int(number) >= copies)
+
+    def records_held(self) -> int:
+        """Count the clients of other gateways of which it holds a copy."""
+        status = self.status()
+        return 0 if status is None else sum(client["role"] == "replica" for client in status["clients"])
 
     def reports(self) -> list[Report]:
         """Return what it logged so far, all its starts together."""

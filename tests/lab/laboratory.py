@@ -177,6 +177,24 @@ class Laboratory:
         topology.cut(topology.GATEWAY[name])
         return origin_ns
 
+    def stop_gateway(self, name: str) -> None:
+        """Stop a gateway as an operator does: its daemons may say goodbye, then its links go down."""
+        self.gateways[name].stop()
+        self.nodes[name].stop()
+        topology.cut(topology.GATEWAY[name])
+        self.timeline.note(name, "gateway stopped")
+
+    def start_gateway(self, name: str) -> None:
+        """Start a stopped gateway again, and wait until its daemon sees all others."""
+        topology.mend(topology.GATEWAY[name])
+        self.gateways[name].start()
+        self.gateways[name].wait_ready()
+        self.nodes[name].start()
+        wait_until(
+            self.nodes[name].sees_all_members, timeout_s=30, what=f"gossipsa of {name} to see the mesh"
+        )
+        self.timeline.note(name, "gateway started again")
+
     def cpu_seconds(self) -> dict[str, float]:
         """Return the CPU time that each daemon has used since its start; user and system together."""
         pids = {f"gossipsa of {name}": node.pid for name, node in self.nodes.items()}
@@ -241,6 +259,16 @@ class Laboratory:
 
     def ping_clients(self, *, interval_ms: int = PING_INTERVAL_MS) -> Pings:
         return self._ping(topology.CLIENT, self.client_statuses().values(), interval_ms)
+
+    def ping_clients_backwards(self, *, interval_ms: int = PING_INTERVAL_MS) -> Pings:
+        """Ping the clients from the server."""
+        return Pings(
+            topology.SERVER,
+            [status.virtual_address for status in self.client_statuses().values()],
+            interval_ms=interval_ms,
+            output=self.scratch / "pings-backwards.json",
+            backwards=True,
+        )
 
     def ping_bystanders(self, *, interval_ms: int = PING_INTERVAL_MS) -> Pings:
         return self._ping(topology.BYSTANDER, self.bystander_statuses().values(), interval_ms)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.scenarios.bench import bench_200
+from tests.lab.scenarios.drain import drain
 from tests.lab.scenarios.equipment import equipment
 from tests.lab.scenarios.no_move import charon_restarted, gossipsa_killed, mesh_filtered
 from tests.lab.scenarios.takeover import takeover_fifty, takeover_one
@@ -25,6 +26,7 @@ SCENARIOS: dict[str, Callable[[Path], dict[str, Any]]] = {
         gossipsa_killed,
         mesh_filtered,
         charon_restarted,
+        drain,
         bench_200,
     )
 }

@@ -20,6 +20,7 @@ IKE_PROPOSAL = "aes128-sha256-x25519"
 ESP_PROPOSAL = "aes128gcm16-esn"
 # With a group, rekeys of the CHILD_SA make a Diffie-Hellman exchange of their own.
 ESP_PROPOSAL_PFS = "aes128gcm16-x25519-esn"
+_STOP_TIMEOUT_S = 20.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +124,13 @@ class Charon:
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it as its service does: it has time to delete its SAs, and to tell its peers."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_STOP_TIMEOUT_S)
             self._process = None
 
     def vici(self) -> ViciClient:

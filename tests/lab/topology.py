@@ -91,6 +91,18 @@ def cut(gateway: Gateway) -> None:
     _ip(gateway.name, [f"link set {gateway.wan} down", f"link set {gateway.lan} down"])
 
 
+def mend(gateway: Gateway) -> None:
+    """Undo a cut. The route that went with the link is added again."""
+    _ip(
+        gateway.name,
+        [
+            f"link set {gateway.wan} up",
+            f"link set {gateway.lan} up",
+            f"route replace default via {gateway.router_address}",
+        ],
+    )
+
+
 def towards(name: str) -> str:
     """Name the interface of the router or the server that leads to a box.
 

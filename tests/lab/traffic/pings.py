@@ -1,10 +1,11 @@
-"""Ping one server from many source addresses at a steady pace, and remember when each reply came.
+"""Ping between one server and many clients at a steady pace, and remember when each reply came.
 
-    python -m tests.lab.traffic.pings --server ADDRESS --interval-ms N --output FILE SOURCE...
+    python -m tests.lab.traffic.pings [--backwards] --server ADDRESS --interval-ms N --output FILE CLIENT...
 
-Runs until SIGTERM, waits one second for late replies, writes the output and ends. The output is JSON:
-`{source: [[sent_us, received_us or null], ...]}`, microseconds of the wall clock. The sources take
-turns, so that the load is even over an interval.
+The clients' addresses ping the server, or with --backwards the server pings them. Runs until SIGTERM, waits
+one second for late replies, writes the output and ends. The output is JSON:
+`{client: [[sent_us, received_us or null], ...]}`, microseconds of the wall clock. The clients take turns, so
+that the load is even over an interval.
 """
 
 import argparse
@@ -24,10 +25,14 @@ _LATE_REPLY_S = 1.0
 
 
 class Pinger:
-    """Sends, receives and remembers. Times are microseconds of the wall clock."""
+    """Sends, receives and remembers. Times are microseconds of the wall clock.
 
-    def __init__(self, sources: list[str], server: str) -> None:
-        self._server = server
+    Args:
+        paths: source and destination of each kind of ping.
+    """
+
+    def __init__(self, paths: list[tuple[str, str]]) -> None:
+        self._destinations = [destination for _, destination in paths]
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -40,9 +45,9 @@ class Pinger:
                     struct.pack("=I4s4s", 0, socket.inet_aton(source), bytes(4)),
                 )
             ]
-            for source in sources
+            for source, _ in paths
         ]
-        self.log: list[list[list[int | None]]] = [[] for _ in sources]
+        self.log: list[list[list[int | None]]] = [[] for _ in paths]
         self.refused = 0
 
     def send(self, index: int) -> None:
@@ -50,7 +55,7 @@ class Pinger:
         packet = _echo_request(index, len(sent))
         sent.append([time.time_ns() // 1000, None])
         try:
-            self._socket.sendmsg([packet], self._ancillary[index], 0, (self._server, 0))
+            self._socket.sendmsg([packet], self._ancillary[index], 0, (self._destinations[index], 0))
         except OSError:
             # A block policy answers with EPERM. The ping counts as lost.
             self.refused += 1
@@ -85,7 +90,8 @@ def main() -> None:
     parser.add_argument("--server", required=True)
     parser.add_argument("--interval-ms", type=int, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("sources", nargs="+")
+    parser.add_argument("--backwards", action="store_true")
+    parser.add_argument("clients", nargs="+")
     arguments = parser.parse_args()
     stopping = False
 
@@ -94,14 +100,17 @@ def main() -> None:
         stopping = True
 
     signal.signal(signal.SIGTERM, stop)
-    pinger = Pinger(arguments.sources, arguments.server)
-    step_s = arguments.interval_ms / 1000 / len(arguments.sources)
+    paths = [(client, arguments.server) for client in arguments.clients]
+    if arguments.backwards:
+        paths = [(server, client) for client, server in paths]
+    pinger = Pinger(paths)
+    step_s = arguments.interval_ms / 1000 / len(paths)
     started = time.monotonic()
     turn = 0
     while not stopping:
         due = started + turn * step_s
         if time.monotonic() >= due:
-            pinger.send(turn % len(arguments.sources))
+            pinger.send(turn % len(paths))
             # A program that was starved goes on at its pace: a burst of what it missed would overrun queues.
             turn = max(turn + 1, int((time.monotonic() - started) / step_s))
             # Replies must not wait behind a backlog of sends.
@@ -111,7 +120,7 @@ def main() -> None:
     end = time.monotonic() + _LATE_REPLY_S
     while time.monotonic() < end:
         pinger.receive(end - time.monotonic())
-    arguments.output.write_text(json.dumps(dict(zip(arguments.sources, pinger.log, strict=True))))
+    arguments.output.write_text(json.dumps(dict(zip(arguments.clients, pinger.log, strict=True))))
 
 
 if __name__ == "__main__":

@@ -14,14 +14,14 @@ from tests.lab.waiting import wait_until
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PingLog:
-    """Every ping from one source address, in the order sent.
+    """Every ping from one client, or to it, in the order sent.
 
     Attributes:
-        source: the address.
+        client: its virtual address.
         sent_us, received_us: microseconds of the wall clock; received is None where no reply came.
     """
 
-    source: str
+    client: str
     sent_us: tuple[int, ...]
     received_us: tuple[int | None, ...]
 
@@ -54,9 +54,17 @@ class PingLog:
 
 
 class Pings:
-    """A running `pings` program for some source addresses of one namespace."""
+    """A running `pings` program: from some clients' addresses in a namespace, or to them from the server."""
 
-    def __init__(self, namespace: str, sources: Sequence[str], *, interval_ms: int, output: Path) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        clients: Sequence[str],
+        *,
+        interval_ms: int,
+        output: Path,
+        backwards: bool = False,
+    ) -> None:
         self._output = output
         options = [
             "--server",
@@ -65,19 +73,20 @@ class Pings:
             str(interval_ms),
             "--output",
             str(output),
+            *(["--backwards"] if backwards else []),
         ]
-        self._process = _start(namespace, "pings", [*options, *sources])
+        self._process = _start(namespace, "pings", [*options, *clients])
 
     def stop(self) -> dict[str, PingLog]:
-        """End it and return its log by source address."""
+        """End it and return its log by the client's address."""
         _end(self._process, "the pings")
         return {
-            source: PingLog(
-                source=source,
+            client: PingLog(
+                client=client,
                 sent_us=tuple(sent for sent, _ in entries),
                 received_us=tuple(received for _, received in entries),
             )
-            for source, entries in json.loads(self._output.read_text()).items()
+            for client, entries in json.loads(self._output.read_text()).items()
         }
 
 
