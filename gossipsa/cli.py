@@ -178,7 +178,8 @@ def _wait_until_drained(config: Path) -> None:
 
     shown = None
     polls = 0
-    while shown != 0:
+    is_empty = False
+    while not is_empty:
         status = msgspec.convert(_ask(config, "status"), GatewayStatus)
         polls += 1
         # At first the request may still wait for its turn in the daemon.
@@ -187,7 +188,9 @@ def _wait_until_drained(config: Path) -> None:
         if status.draining and status.owned != shown:
             shown = status.owned
             print(f"{shown} clients left", flush=True)
-        if shown != 0:
+        # Of those that went, SAs may still be here: an IKE daemon that is stopped would tell them goodbye.
+        is_empty = status.draining and status.owned == status.moving == 0
+        if not is_empty:
             time.sleep(DRAIN_POLL_S)
 
 

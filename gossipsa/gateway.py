@@ -908,7 +908,8 @@ class Gateway:
             if offer.client in self._replicator:
                 # It answered us, and the owner did not hear of it.
                 self._announcer.tell(sender.gateway, offer.client)
-            else:
+            elif offer.client not in self._handovers:
+                # One that is still leaving here is offered again.
                 fresh.append(offer)
         self._coordinator.hear_offers(
             sender,

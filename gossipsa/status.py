@@ -79,7 +79,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """True while this gateway is being emptied."""
 
     moving: int = 0
-    """Own clients that are being moved to other gateways by plan, or are next."""
+    """Clients that are being moved to other gateways by plan, or are next, or went and are not quite gone."""
 
     @property
     def owned(self) -> int:

@@ -28,7 +28,7 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
         _copies(status),
     ]
     if status.draining:
-        text = f"draining: {status.owned} clients left, {status.moving} of them on the move"
+        text = f"draining: {status.owned} clients left, {status.moving} on the move"
         parts.insert(1, Text(text, "yellow"))
     if status.clients:
         parts.append(_clients(status, len(status.clients) if all_clients else CLIENTS_SHOWN))

@@ -264,16 +264,18 @@ def test_trust_list_is_handed_to_the_daemon(config: Path, capsys: pytest.Capture
 def test_drain_waits_until_nobody_is_left(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = [{"1": 60}, {"1": 20}, {"1": 20}, {}]
+    left = [({"1": 60}, 16), ({"1": 20}, 16), ({"1": 20}, 16), ({}, 2), ({}, 0)]
 
     def next_status() -> GatewayStatus:
-        return msgspec.structs.replace(STATUS, draining=True, copies=left.pop(0))
+        copies, moving = left.pop(0)
+        return msgspec.structs.replace(STATUS, draining=True, copies=copies, moving=moving)
 
     monkeypatch.setattr("gossipsa.cli.DRAIN_POLL_S", 0.0)
     with daemon_answering(config.parent / "a.sock", status=next_status) as asked:
         assert main(["drain", "--wait", "--config", str(config)]) == 0
 
     assert asked == ["drain"]
+    assert left == []
     assert capsys.readouterr().out.split("\n") == ["60 clients left", "20 clients left", "0 clients left", ""]
 
 
@@ -295,7 +297,7 @@ def test_status_shows_that_a_gateway_is_being_drained(
     status = msgspec.structs.replace(STATUS, draining=True, moving=16)
     with daemon_answering(config.parent / "a.sock", status=lambda: status):
         assert main(["status", "--config", str(config)]) == 0
-    assert "draining: 60 clients left, 16 of them on the move" in capsys.readouterr().out
+    assert "draining: 60 clients left, 16 on the move" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["status", "metrics", "leave"])

@@ -13,6 +13,7 @@ import msgspec
 from gossipsa.effects import RemoveClient
 from gossipsa.identifiers import ClientId, Epoch, GatewayName, Holder
 from gossipsa.outbox import Outbox
+from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.coordinator import Coordinator
@@ -146,15 +147,28 @@ class Conflicts:
 
     def give_up(self, owned: OwnedRecord, *, now_ns: int) -> None:
         """A higher epoch owns the client (rule R5): SAs go first, and no DELETE is sent."""
+        if self.disown(owned, now_ns=now_ns):
+            self.take_out(owned.record)
+
+    def disown(self, owned: OwnedRecord, *, now_ns: int) -> bool:
+        """A higher epoch owns the client: from here on it is leaving.
+
+        Returns:
+            True if it has yet to be taken out; False if a takeover that ends does that.
+        """
         record = owned.record
         self._outbox.report("client-yielded", client=record.client)
         self._yielded = True
         self._forget(record.client)
         if self._coordinator.superseded(record.client, None, now_ns=now_ns):
-            return
+            return False
         self._leaving[record.client] = None
-        self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
         self._replicator.disown(record.client)
+        return True
+
+    def take_out(self, record: ClientRecord) -> None:
+        """Deletes what kernel and IKE daemon have of a client that is leaving."""
+        self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
 
     def _forget(self, client: ClientId) -> None:
         self._heard_ns.pop(client, None)

@@ -384,6 +384,9 @@ class Coordinator:
                     self._outbox.report("activation-failed", client=attempt.client)
                 else:
                     self._outbox.report("client-activated", client=attempt.client, gateway=attempt.owner)
+                if attempt.consented:
+                    # Refused by the IKE daemon or not: traffic passes.
+                    self._answer_offer(attempt.owner, attempt.client, attempt.base, OfferOutcome.SERVING)
             case State.OVER:
                 self._forget(attempt)
 

@@ -4,9 +4,10 @@ Rule R10. The owner goes on serving until the client has answered the target, an
 before that answer. The owner keeps to its own sequence numbers and the target to the lanes that it was
 granted as a replica, so that both may hold the client's SAs at one time and no number is used twice,
 whichever of them dies at whatever moment; nothing has to be taken back when a move fails. The client's answer
-is the commit, as in every takeover. Told of it, the owner blocks and deletes its SAs without a DELETE, burns
-its lanes, and tells the target the numbers that its kernel had received by then: they close the target's
-replay windows.
+is the commit, as in every takeover. Told of it, the owner owns the client no more and burns its lanes. Its
+SAs carry what is still sent through it until the target says that it serves, or for a moment if it says
+nothing. Then the owner blocks and deletes them without a DELETE, and tells the target the numbers that its
+kernel had received by then: they close the target's replay windows.
 
 A target that gives up, or falls silent, may have moved the client though it heard no answer. So the owner
 tells the client to stay where the owner is, goes above the target's epoch when the client answers, and above
@@ -30,6 +31,7 @@ from gossipsa.ikev2.message import peek_header
 from gossipsa.ipsec.security_association import IkeSpis, SaCounters
 from gossipsa.outbox import Outbox
 from gossipsa.replication.messages import CLIENTS_A_MESSAGE_MAX, CounterUpdate
+from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.settings import TakeoverSettings
 from gossipsa.takeover.conflict import Conflicts, Rival
@@ -55,12 +57,24 @@ _OFFER_REPEAT_NS = 1_000 * _MS
 _KEPT_MAX = 65_536
 _PATIENCE_NS = 60_000 * _MS
 """Longer than any redirect of a target lasts, with the default settings."""
+_LEAVING_NS = 2_000 * _MS
+"""Longer than a target takes from the client's answer until it serves."""
 
 
 class _Handover:
     """The planned move of one client."""
 
-    __slots__ = ("client", "deadline_ns", "epoch", "next_message_id", "redirect", "spis", "state", "target")
+    __slots__ = (
+        "client",
+        "deadline_ns",
+        "epoch",
+        "next_message_id",
+        "redirect",
+        "spis",
+        "state",
+        "taken",
+        "target",
+    )
 
     def __init__(self, client: ClientId, target: Holder) -> None:
         self.client = client
@@ -71,6 +85,8 @@ class _Handover:
         self.next_message_id = 0
         self.redirect: Redirect | None = None
         self.spis: IkeSpis | None = None
+        self.taken: tuple[ClientRecord, Epoch] | None = None
+        """The last record of ours, and the epoch of the target."""
 
 
 class Handovers:
@@ -105,12 +121,12 @@ class Handovers:
         self._timers: Timers[ClientId] = Timers()
         self._offers: dict[GatewayName, list[Offer]] = {}
         self._by_spis: dict[IkeSpis, ClientId] = {}
-        self._leaving: dict[ClientId, tuple[GatewayName, Epoch]] = {}
+        self._removing: dict[ClientId, tuple[GatewayName, Epoch]] = {}
         self._kept_ns: dict[ClientId, int] = {}
 
     def __len__(self) -> int:
-        """Clients that are to be moved, or being moved."""
-        return len(self._handovers)
+        """Clients that are to be moved, or being moved, or not quite gone."""
+        return len(self._handovers) + len(self._removing)
 
     def __contains__(self, client: object) -> bool:
         return client in self._handovers
@@ -155,6 +171,8 @@ class Handovers:
                 case OfferOutcome.GAVE_UP:
                     handover.next_message_id = answer.next_message_id
                     self._fire(handover, HandoverEvent.GAVE_UP, now_ns)
+                case OfferOutcome.SERVING:
+                    self._fire(handover, HandoverEvent.SERVING, now_ns)
 
     def taken(self, owned: OwnedRecord, rival: Rival, *, now_ns: int) -> bool:
         """Somebody owns a client of ours under a higher epoch.
@@ -171,16 +189,18 @@ class Handovers:
         ):
             return False
         self._fire(handover, HandoverEvent.TAKEN, now_ns)
-        self._leaving[client] = (rival.gateway, rival.epoch)
-        self._conflicts.give_up(owned, now_ns=now_ns)
+        if self._conflicts.disown(owned, now_ns=now_ns):
+            handover.taken = (owned.record, rival.epoch)
+        else:
+            self._forget(handover)
         self._outbox.report("client-handed-over", client=client, gateway=rival.gateway)
         return True
 
     def removed(self, client: ClientId, counters: tuple[SaCounters, ...]) -> None:
         """The client's SAs are gone from here: the target learns the last numbers."""
-        leaving = self._leaving.pop(client, None)
-        if leaving is not None and counters:
-            name, epoch = leaving
+        taker = self._removing.pop(client, None)
+        if taker is not None and counters:
+            name, epoch = taker
             update = CounterUpdate(client=client, epoch=epoch, counters=counters)
             self._outbox.send(name, CloseWindows(updates=(update,)))
 
@@ -204,7 +224,9 @@ class Handovers:
             handover = self._handovers.get(client)
             if handover is None:
                 continue
-            if client not in self._replicator:
+            if handover.state is HandoverState.LEAVING:
+                self._fire(handover, HandoverEvent.TARGET_LOST, now_ns)
+            elif client not in self._replicator:
                 self._forget(handover)
             elif handover.state is HandoverState.RECALLING:
                 self._send_redirect(handover, now_ns)
@@ -235,7 +257,10 @@ class Handovers:
     def _fire(self, handover: _Handover, event: HandoverEvent, now_ns: int) -> None:
         after = HANDOVER_TRANSITIONS[handover.state].get(event)
         owned = self._replicator.get(handover.client)
-        if owned is None:
+        if handover.state is HandoverState.LEAVING:
+            if after is HandoverState.MOVED:
+                self._take_out(handover)
+        elif owned is None:
             # Deleted, or another gateway's for another reason.
             self._forget(handover)
         elif after is not None:
@@ -252,8 +277,8 @@ class Handovers:
                     self._recall(handover, owned, event, now_ns)
                 case HandoverState.KEPT:
                     self._keep(handover, owned, event, now_ns)
-                case HandoverState.MOVED:
-                    self._forget(handover)
+                case HandoverState.LEAVING:
+                    self._timers.set(handover.client, now_ns + _LEAVING_NS)
 
     def _offer(self, handover: _Handover, now_ns: int) -> None:
         owned = self._replicator.get(handover.client)
@@ -322,6 +347,13 @@ class Handovers:
             assert kept is not None
             self._go_above(kept)
         self._outbox.report("client-kept", client=record.client, detail=event.value)
+        self._forget(handover)
+
+    def _take_out(self, handover: _Handover) -> None:
+        assert handover.taken is not None
+        record, epoch = handover.taken
+        self._removing[record.client] = (handover.target.gateway, epoch)
+        self._conflicts.take_out(record)
         self._forget(handover)
 
     def _forget(self, handover: _Handover) -> None:

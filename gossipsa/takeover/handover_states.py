@@ -3,9 +3,10 @@
     waiting    too many clients are being moved to begin with this one
     offered    the target was asked, and did not answer yet
     moving     the target installs the client and tells it; we serve it as before
+    leaving    the target owns the client, and our SAs carry what is still sent through us until it serves
     recalling  the target gave up or fell silent: the client may have obeyed it, and is told to stay
 
-Two ends: the client is the target's, or it stays ours. A pair that the table lacks changes nothing.
+Two ends: the client is gone from here, or it stays ours. A pair that the table lacks changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class HandoverState(Enum):
     WAITING = "waiting"
     OFFERED = "offered"
     MOVING = "moving"
+    LEAVING = "leaving"
     RECALLING = "recalling"
     MOVED = "moved"
     KEPT = "kept"
@@ -38,6 +40,8 @@ class HandoverEvent(Enum):
     """The client did not answer the target, which took away what it had installed."""
     TAKEN = "taken"
     """The target owns the client: it answered."""
+    SERVING = "serving"
+    """Traffic and IKE of the client pass at the target."""
     TARGET_LOST = "target lost"
     """It failed, left, began anew, or took too long."""
     ANSWERED = "answered"
@@ -55,13 +59,17 @@ HANDOVER_TRANSITIONS: Mapping[HandoverState, Mapping[HandoverEvent, HandoverStat
         HandoverEvent.ACCEPTED: HandoverState.MOVING,
         HandoverEvent.REFUSED: HandoverState.KEPT,
         HandoverEvent.GAVE_UP: HandoverState.RECALLING,
-        HandoverEvent.TAKEN: HandoverState.MOVED,
+        HandoverEvent.TAKEN: HandoverState.LEAVING,
         HandoverEvent.TARGET_LOST: HandoverState.RECALLING,
     },
     HandoverState.MOVING: {
         HandoverEvent.GAVE_UP: HandoverState.RECALLING,
-        HandoverEvent.TAKEN: HandoverState.MOVED,
+        HandoverEvent.TAKEN: HandoverState.LEAVING,
         HandoverEvent.TARGET_LOST: HandoverState.RECALLING,
+    },
+    HandoverState.LEAVING: {
+        HandoverEvent.SERVING: HandoverState.MOVED,
+        HandoverEvent.TARGET_LOST: HandoverState.MOVED,
     },
     # An ownership of the target that comes to light now is a conflict: the client decides it by its answer.
     HandoverState.RECALLING: {

@@ -114,6 +114,8 @@ class OfferOutcome(IntEnum):
     """Nothing was done."""
     GAVE_UP = 3
     """The client did not answer; what was installed is gone."""
+    SERVING = 4
+    """The client answered, and its traffic passes here: the former owner's SAs are needed no more."""
 
 
 class OfferAnswer(Value, frozen=True):

@@ -74,7 +74,7 @@ class PlannedMoves:
 
     def _drain(self, now_ns: int) -> None:
         self._due_ns = now_ns + _DRAIN_INTERVAL_NS
-        if not len(self._replicator):
+        if not len(self._replicator) and not len(self._handovers):
             if not self._is_empty:
                 self._outbox.report("drained")
             self._is_empty = True

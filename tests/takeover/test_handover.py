@@ -78,6 +78,9 @@ class Move:
         self.now_ns = due_ns
         self.handovers.tick(now_ns=self.now_ns)
 
+    def removals(self) -> list[RemoveClient]:
+        return [effect for effect in self.outbox.effects if isinstance(effect, RemoveClient)]
+
     def redirects(self) -> list[bytes]:
         return [effect.data for effect in self.outbox.effects if isinstance(effect, SendIke)]
 
@@ -108,8 +111,9 @@ def test_a_client_that_was_taken_is_removed_and_its_last_numbers_are_told(move: 
     move.sent()
     move.hear(OfferOutcome.ACCEPTED)
     assert move.taken()
+    move.hear(OfferOutcome.SERVING)
     assert CLIENT not in move.owner.replicator
-    assert RemoveClient(client=CLIENT, epoch=record.epoch, state=record.state) in move.outbox.effects
+    assert move.removals() == [RemoveClient(client=CLIENT, epoch=record.epoch, state=record.state)]
     (child,) = record.state.children
     counters = (
         SaCounters(outbound_spi=child.outbound_spi, inbound_spi=child.inbound_spi, sent=5, received=99),
@@ -119,6 +123,36 @@ def test_a_client_that_was_taken_is_removed_and_its_last_numbers_are_told(move: 
     assert move.sent() == [CloseWindows(updates=(update,))]
     move.handovers.removed(CLIENT, counters)
     assert move.sent() == []
+
+
+def test_the_owners_sas_stay_until_the_target_serves(move: Move) -> None:
+    """Found with strongSwan: what the server sent until the target's route and policies stood was lost."""
+    move.hear(OfferOutcome.ACCEPTED)
+    assert move.taken()
+    assert move.removals() == []
+    assert move.owner.conflicts.is_leaving(CLIENT)
+    assert len(move.handovers) == 1
+    move.hear(OfferOutcome.SERVING)
+    assert len(move.removals()) == 1
+    assert len(move.handovers) == 1
+    move.handovers.removed(CLIENT, ())
+    assert len(move.handovers) == 0
+
+
+def test_a_target_that_never_says_that_it_serves_is_not_awaited_for_long(move: Move) -> None:
+    assert move.taken()
+    began_ns = move.now_ns
+    move.pass_time()
+    assert len(move.removals()) == 1
+    assert move.now_ns - began_ns <= 2 * SECOND
+    assert move.handovers.next_deadline_ns() is None
+
+
+def test_a_client_whose_target_dies_while_it_leaves_is_removed_at_once(move: Move) -> None:
+    """We may have to take it over next: our old SAs must not be in the way."""
+    assert move.taken()
+    move.handovers.gateway_lost(OTHER, now_ns=move.now_ns)
+    assert len(move.removals()) == 1
 
 
 def test_a_target_that_owns_the_client_before_its_answer_came_is_believed(move: Move) -> None:

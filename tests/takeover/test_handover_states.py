@@ -29,17 +29,25 @@ def test_every_state_is_left_again(state: HandoverState) -> None:
             if after not in reached:
                 reached.add(after)
                 waiting.append(after)
-    assert HandoverState.KEPT in reached
+    assert reached & ENDS
 
 
-def test_a_client_is_given_up_only_to_a_target_that_was_asked() -> None:
-    into = {
+def _ways_into(wanted: HandoverState) -> set[tuple[HandoverState, HandoverEvent]]:
+    return {
         (state, event)
         for state, row in HANDOVER_TRANSITIONS.items()
         for event, after in row.items()
-        if after is HandoverState.MOVED
+        if after is wanted
     }
-    assert into == {(state, HandoverEvent.TAKEN) for state in AT_TARGET}
+
+
+def test_a_client_is_given_up_only_to_a_target_that_was_asked() -> None:
+    assert _ways_into(HandoverState.LEAVING) == {(state, HandoverEvent.TAKEN) for state in AT_TARGET}
+    assert {state for state, _ in _ways_into(HandoverState.MOVED)} == {HandoverState.LEAVING}
+
+
+def test_a_client_that_was_taken_is_never_kept() -> None:
+    assert set(HANDOVER_TRANSITIONS[HandoverState.LEAVING].values()) == {HandoverState.MOVED}
 
 
 def test_a_client_that_the_target_may_have_told_is_told_to_stay() -> None:
