@@ -7,8 +7,8 @@ from tests.lab.conftest import Findings, RunScenario
 
 pytestmark = pytest.mark.lab
 
-_PINGS_LOST_MAX = 10
-"""From a client, and to it: 0.5 s."""
+_PINGS_LOST_MAX = 3
+"""From a client, and to it: 0.15 s."""
 
 
 @pytest.fixture(scope="module")
@@ -70,5 +70,6 @@ def test_clients_can_rekey_with_their_new_gateway(findings: Findings) -> None:
 
 
 def test_undrained_gateway_holds_copies_again_and_nobody_moves(findings: Findings) -> None:
-    assert findings["undrained"]["status"] == 0
+    """The scenario ends only when the copies are there: after the restart, gone after a drain, and back."""
+    assert findings["undrained"]["statuses"] == [0, 0]
     assert findings["undrained"]["serving"] == findings["drain"]["serving"]

@@ -44,6 +44,10 @@ def test_a_drained_gateways_clients_move_within_the_interval_between_two_packets
     assert outcome.violation is None, outcome.violation
     cluster = outcome.cluster
     (drained,) = {note.node for note in cluster.trace.notes if note.text == "drained"}
+    (empty_ns,) = [note.at_ns for note in cluster.trace.notes if note.text == "drained"]
+    left_ns = max(note.at_ns for note in cluster.trace.notes if note.text.startswith("client-handed-over"))
+    # The targets say that they serve; nobody waits in vain for that.
+    assert 0 < empty_ns - left_ns < SECOND_NS
     assert set(moves(cluster)) == {name for name, at in cluster.started_at.items() if at == drained}
     assert events(cluster, "handover-failed") == 0
     assert events(cluster, "client-dismissed") == 0

@@ -19,8 +19,8 @@ _SETTLE_S = 2.0
 _DRAIN_TIMEOUT_S = 40.0
 _ASK_TIMEOUT_S = 20.0
 _REKEY_TIMEOUT_S = 30.0
-_STOPPED_S = 5.0
-_REPLICA_TIMEOUT_S = 20.0
+_STOPPED_S = 3.0
+_COPIES_TIMEOUT_S = 20.0
 
 
 def drain(results: Path) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def drain(results: Path) -> dict[str, Any]:
         rekeyed_ike = lab.rekey_ike(names)
 
         lab.start_gateway("a")
+        _wait_for_copies(lab, "the restart", present=True)
+        drained_again = lab.nodes["a"].command("drain", timeout_s=_ASK_TIMEOUT_S)
+        _wait_for_copies(lab, "drain", present=False)
         undrained = lab.nodes["a"].command("undrain", timeout_s=_ASK_TIMEOUT_S)
-        wait_until(
-            lambda: lab.nodes["a"].records_held() > 0, timeout_s=_REPLICA_TIMEOUT_S, what="copies to reach a"
-        )
-        lab.timeline.note("a", "holds copies again")
+        _wait_for_copies(lab, "undrain", present=True)
         end_ns = time.time_ns()
         serving_at_end = lab.gateways_serving()
 
@@ -110,7 +110,10 @@ def drain(results: Path) -> dict[str, Any]:
                 "rekeyed_children": rekeyed_children,
                 "rekeyed_ike": rekeyed_ike,
             },
-            "undrained": {"status": undrained.returncode, "serving": serving_at_end},
+            "undrained": {
+                "statuses": [drained_again.returncode, undrained.returncode],
+                "serving": serving_at_end,
+            },
             "ike_sas_deleted_by_gateways": lab.client_host.log.read_text().count(
                 "received DELETE for IKE_SA"
             ),
@@ -131,3 +134,18 @@ def drain(results: Path) -> dict[str, Any]:
             },
             "timeline": lab.timeline.rows(),
         }
+
+
+def _wait_for_copies(lab: Laboratory, after: str, *, present: bool) -> None:
+    """Wait until gateway a holds copies of others' clients, or none any more.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    what = f"{'has' if present else 'has no'} copies after {after}"
+    wait_until(
+        lambda: (lab.nodes["a"].records_held() > 0) == present,
+        timeout_s=_COPIES_TIMEOUT_S,
+        what=f"the time when a {what}",
+    )
+    lab.timeline.note("a", what)
