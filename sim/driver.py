@@ -12,14 +12,15 @@ from typing import TypeVar
 import msgspec
 
 from gossipsa import effects, inputs
+from gossipsa.daemon.client_parts import client_routes, outbound_blocks
+from gossipsa.daemon.shared_use import SharedUse
 from gossipsa.effects import Effect, OutboundNumbers
-from gossipsa.identifiers import ClientId, Endpoint, Epoch
+from gossipsa.identifiers import ClientId, Endpoint, Epoch, IpAddress
 from gossipsa.ikev2.liveness import KEY_EXCHANGE_BYTES, NONCE_BYTES_MIN, encode_liveness_probe
 from gossipsa.ipsec.lanes import CREATOR_REKEY, SHARED_FIRST
 from gossipsa.ipsec.security_association import ClientState
 from gossipsa.kernel.backend import (
     Answer,
-    ClientRoute,
     OutboundBlock,
     SaId,
     SetNumbers,
@@ -50,6 +51,8 @@ class Driver:
         self._random = host.random_stream("driver", boot)
         self._free_at_ns: dict[ClientId, int] = {}
         self._begun: set[ClientId] = set()
+        self._blocks: SharedUse[OutboundBlock] = SharedUse()
+        self._routes: SharedUse[IpAddress] = SharedUse()
 
     def carry_out(self, effect: Effect) -> None:
         """Begins an effect."""
@@ -87,7 +90,7 @@ class Driver:
             case effects.CloseWindow():
                 self._in_order(effect.client, lambda: self._close_window(effect))
             case effects.RouteClient():
-                self._in_order(effect.client, lambda: self._route(effect.state, present=effect.present))
+                self._in_order(effect.client, lambda: self._route(effect))
             case effects.RekeyChild():
                 self._in_order(effect.client, lambda: self._rekey_child(effect))
             case effects.Report():
@@ -122,9 +125,9 @@ class Driver:
         if present is not None:
             # Left behind by an earlier process of ours.
             self._take_out(present.client, present.state)
-        refused = self._refused([self.block(effect.state)])
+        refused = self._refused([self.block(effect.client, effect.state)])
         if refused is not None:
-            self.unblock(effect.state)
+            self.unblock(effect.client)
             self._fail(effect.client, effect.epoch, refused)
             return
         host.ike_daemon.import_client(
@@ -148,13 +151,15 @@ class Driver:
             return
         self.process.feed(inputs.ClientInstalled(client=effect.client, epoch=effect.epoch))
 
-    def block(self, state: ClientState) -> tuple[Answer, ...]:
+    def block(self, client: ClientId, state: ClientState) -> tuple[Answer, ...]:
         """Lets nothing out to the client."""
-        return self._ask(Operation.BLOCK_OUTBOUND, self.host.kernel.block_outbound, [_block_of(state)])
+        blocks = outbound_blocks(state)
+        self._blocks.take(client, blocks)
+        return self._ask(Operation.BLOCK_OUTBOUND, self.host.kernel.block_outbound, blocks)
 
-    def unblock(self, state: ClientState) -> None:
-        """Ends the block."""
-        self.host.kernel.unblock_outbound([_block_of(state)])
+    def unblock(self, client: ClientId) -> None:
+        """Ends the block, unless another record of the client needs it."""
+        self.host.kernel.unblock_outbound(self._blocks.release(client))
 
     def set_numbers(self, state: ClientState, numbers: OutboundNumbers) -> list[Answer]:
         """Sets the sequence numbers of a CHILD_SA that was just installed."""
@@ -190,8 +195,8 @@ class Driver:
             return
         known.session.activate(effect.message_id_initiator)
         known.told = known.state
-        self.unblock(effect.state)
-        self._route(effect.state, present=True)
+        self.unblock(effect.client)
+        self._add_routes(effect.client, effect.state)
         self.process.feed(inputs.ClientActivated(client=effect.client, epoch=effect.epoch))
 
     def _remove(self, effect: effects.RemoveClient) -> None:
@@ -211,8 +216,10 @@ class Driver:
         host.kernel.delete_sas([sa.id for each in states for sa in client_sas(each)])
         if known is not None and host.ike_daemon is not None:
             host.ike_daemon.forget(known)
-        self._route(state, present=False)
-        self.unblock(state)
+        self.delete_routes(client, state)
+        # An earlier process may have left a block that we do not remember.
+        self._blocks.take(client, outbound_blocks(state))
+        self.unblock(client)
 
     def _restore(self, effect: effects.RestoreClient) -> None:
         """The kernel's SAs are still there, with their numbers; only the daemon needs its state back."""
@@ -231,6 +238,7 @@ class Driver:
         host = self.host
         adopted, absent, late = [], [], []
         kernel = {sa.id for sa in host.kernel.sas()}
+        routed = frozenset(host.kernel.routes())
         for client, state in effect.clients:
             known = host.ike_daemon.find_by_ike_sas(state) if host.ike_daemon is not None else None
             in_kernel = known is not None and any(sa.id in kernel for sa in client_sas(known.state)[::2])
@@ -238,6 +246,7 @@ class Driver:
                 absent.append(client)
                 continue
             adopted.append(client)
+            self._routes.take(client, routed.intersection(state.ike_sa.virtual_addresses))
             known.client = client
             known.told = state
             known.follower = self.process.boot
@@ -307,13 +316,22 @@ class Driver:
             ]
         )
 
-    def _route(self, state: ClientState, *, present: bool) -> None:
-        remote = state.ike_sa.remote.address
-        addresses = state.ike_sa.virtual_addresses
-        if present:
-            self.host.kernel.add_routes([ClientRoute(address, remote) for address in addresses])
+    def _route(self, effect: effects.RouteClient) -> None:
+        if effect.present:
+            self._add_routes(effect.client, effect.state)
         else:
-            self.host.kernel.delete_routes(list(addresses))
+            self.delete_routes(effect.client, effect.state)
+
+    def _add_routes(self, client: ClientId, state: ClientState) -> None:
+        routes = client_routes(state)
+        self._routes.release(client)
+        self._routes.take(client, (route.virtual_address for route in routes))
+        self.host.kernel.add_routes(routes)
+
+    def delete_routes(self, client: ClientId, state: ClientState) -> None:
+        """Deletes routes to the client, unless another record of it has them now."""
+        self._routes.take(client, state.ike_sa.virtual_addresses)
+        self.host.kernel.delete_routes(self._routes.release(client))
 
     def _rekey_child(self, effect: effects.RekeyChild) -> None:
         daemon = self.host.ike_daemon
@@ -361,7 +379,3 @@ class Driver:
     @staticmethod
     def _refused(batches: Sequence[Sequence[Answer]]) -> str | None:
         return next((str(answer) for batch in batches for answer in batch if answer is not None), None)
-
-
-def _block_of(state: ClientState) -> OutboundBlock:
-    return OutboundBlock(tuple(selector for child in state.children for selector in child.remote_selectors))

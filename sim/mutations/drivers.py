@@ -8,7 +8,7 @@ import msgspec
 
 from gossipsa import effects
 from gossipsa.effects import Effect, OutboundNumbers
-from gossipsa.identifiers import IpAddress
+from gossipsa.identifiers import ClientId, IpAddress
 from gossipsa.ipsec.security_association import ClientState
 from gossipsa.kernel.backend import UNLIMITED_PACKETS, Answer, SaId, SetPacketLimit
 from sim.client import Client
@@ -32,10 +32,9 @@ class NoFence(Driver):
 class NoBlock(Driver):
     """Lets ESP out as soon as the numbers of an SA are set."""
 
-    def set_numbers(self, state: ClientState, numbers: OutboundNumbers) -> list[Answer]:
-        answers = super().set_numbers(state, numbers)
-        self.unblock(state)
-        return answers
+    def _finish_install(self, effect: effects.InstallClient) -> None:
+        super()._finish_install(effect)
+        self.unblock(effect.client)
 
 
 class NoWindow(Driver):
@@ -84,9 +83,8 @@ class Greedy(Driver):
 class KeepsRoutes(Driver):
     """Never withdraws the route of a client."""
 
-    def _route(self, state: ClientState, *, present: bool) -> None:
-        if present:
-            super()._route(state, present=True)
+    def delete_routes(self, client: ClientId, state: ClientState) -> None:
+        pass
 
 
 class Rude(Driver):
