@@ -147,9 +147,10 @@ class Placement:
         while scores.keys() - set(chosen) and len(chosen) < self._settings.replicas:
             best = max(
                 (suitor for suitor in scores if suitor not in chosen),
+                # Two copies in one zone die together: a load above its share harms less.
                 key=lambda suitor: (
-                    not suitor.overloaded or suitor.holder in current,
                     suitor.zone not in zones,
+                    not suitor.overloaded or suitor.holder in current,
                     suitor.site not in sites,
                     scores[suitor],
                 ),
