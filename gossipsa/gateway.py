@@ -54,6 +54,7 @@ from gossipsa.replication.placement import Placement
 from gossipsa.replication.recall import Recall
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
+from gossipsa.replication.shards import NOWHERE
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
 from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
@@ -216,6 +217,7 @@ class Gateway:
         self._replicas: tuple[GatewayName, ...] = ()
         self._partners: tuple[GatewayName, ...] = ()
         self._members_changed = False
+        self._is_silent = False
         self._time = SteadyTime()
         self._now_ns = 0
 
@@ -269,6 +271,7 @@ class Gateway:
                     round_trip_ms=None if member.rtt_ns is None else round(member.rtt_ns / 1e6, 3),
                     closed=tuple(way.value for way in Way if way in member.closed),
                     estimate_ms=None if estimate_ns is None else round(estimate_ns / 1e6, 3),
+                    flapping=member.flapping,
                     heard_ms_ago=round(min(now_ns - member.heard_ns, now_ns) / 1e6, 3),
                     site=self._keyring.site_of(member.name),
                     zone=self._keyring.zone_of(member.name),
@@ -288,6 +291,7 @@ class Gateway:
             name=self._me.gateway,
             boot=self._me.boot.hex(),
             identity=self._identity_status(),
+            name_lost=self._is_silent,
             members=tuple(members),
             clients=tuple(clients),
             copies=dict(sorted(copies.items())),
@@ -378,6 +382,8 @@ class Gateway:
         self._introduce(now_ns)
 
     def _introduce(self, now_ns: int) -> None:
+        if self._is_silent:
+            return
         self._introductions.tick(joined=self._swim.joined, is_live=self._mesh.is_live, now_ns=now_ns)
 
     def _tick(self, now_ns: int) -> None:
@@ -405,6 +411,9 @@ class Gateway:
 
     def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
         """Takes in what came from the network; `source` is None if it came over a stream."""
+        if self._is_silent:
+            # It is for the host that has our name now.
+            return
         try:
             if data[:1] == bytes((WIRE_VERSION,)) and data[1:2] in _UNSEALED:
                 self._hear_unsealed(data, source, now_ns)
@@ -420,7 +429,7 @@ class Gateway:
         if opened is None:
             return
         sender = opened.sender
-        if source is not None:
+        if source is not None and sender.boot == self._sessions.boot_of(sender.gateway, now_ns=now_ns):
             self._contacts.heard(sender, source)
         try:
             message = MESSAGE_DECODER.decode(opened.payload)
@@ -615,6 +624,20 @@ class Gateway:
                     self._outbox.report("name-lost", detail="a newer host keeps our name, we left the mesh")
                 case swim_events.Stalled(late_ns=late_ns):
                     self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
+        if self._swim.name_lost and not self._is_silent:
+            self._fall_silent(now_ns)
+
+    def _fall_silent(self, now_ns: int) -> None:
+        """A newer host has our name: from now on nothing is said in it, and others' clients are not ours to
+        take. Our own stay served, by what is here."""
+        for record in tuple(self._store.records()):
+            self._coordinator.superseded(record.client, None, now_ns=now_ns)
+            self._store.drop(record.client, record.epoch)
+        for name in self._swim.members:
+            self._gateway_lost(name, now_ns)
+        self._introductions.stop()
+        self._is_silent = True
+        self._place()
 
     def _gateway_lost(self, name: GatewayName, now_ns: int) -> None:
         if self._recall is not None:
@@ -658,6 +681,9 @@ class Gateway:
             self._swim.set_metadata(self._describe(records=records), now_ns=now_ns)
 
     def _place(self) -> None:
+        if self._is_silent:
+            self._replicator.place(NOWHERE, alive=())
+            return
         shards = self._placement.choose(self._mesh.candidates())
         moved = self._replicator.place(shards, alive=self._mesh.live_holders())
         if moved:
@@ -1120,6 +1146,8 @@ class Gateway:
             self._take_swim(self._swim.expel(name, now_ns=now_ns), now_ns)
 
     def _seal(self, to: GatewayName, message: MeshMessage, channel: Channel, now_ns: int) -> None:
+        if self._is_silent:
+            return
         if to not in self._keyring:
             # Known from others, by name and address only: it has to show its identity first.
             endpoint = self._endpoint_of(to)

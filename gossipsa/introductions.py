@@ -129,6 +129,11 @@ class Introductions:
         for index, (endpoint, kind) in enumerate(wanted.items()):
             self._add(endpoint, kind, now_ns + index // _CALLED_AT_ONCE * _INTERVAL_NS)
 
+    def stop(self) -> None:
+        """Call nobody any more."""
+        self._calls.clear()
+        self._by_nonce.clear()
+
     def call(self, endpoint: Endpoint, *, now_ns: int) -> None:
         """Introduce ourselves to whoever is there, unless that is under way."""
         once = sum(call.kind is CallKind.ONCE for call in self._calls.values())

@@ -34,6 +34,8 @@ class MemberStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Round-trip time estimated from the coordinates of both."""
     closed: tuple[str, ...] = ()
     """Ways on which nothing passes though it is alive: datagrams to it, datagrams from it, stream."""
+    flapping: bool = False
+    """True for one that keeps failing and returning, until it has been calm for a while."""
     heard_ms_ago: float
     """Since the last sign of life, first hand."""
     site: str
@@ -69,6 +71,8 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     boot: str
     identity: IdentityStatus
+    name_lost: bool = False
+    """True once a newer host has this name: this one says nothing any more, and serves the clients it has."""
     members: tuple[MemberStatus, ...]
     clients: tuple[ClientStatus, ...]
     copies: dict[str, int]

@@ -22,11 +22,12 @@ def render_status(status: GatewayStatus, *, all_clients: bool) -> RenderableType
     Args:
         all_clients: not only the first CLIENTS_SHOWN.
     """
-    parts: list[RenderableType] = [
-        _identity(status),
-        _members(status),
-        _copies(status),
-    ]
+    parts: list[RenderableType] = [_identity(status)]
+    if status.name_lost:
+        parts.append(
+            Text("name lost: a newer host has it, and this one is out of the mesh", style="bold red")
+        )
+    parts += [_members(status), _copies(status)]
     if status.draining:
         text = f"draining: {status.owned} clients left, {status.moving} on the move"
         parts.insert(1, Text(text, "yellow"))
@@ -77,6 +78,8 @@ def _members(status: GatewayStatus) -> Table:
 def _state(member: MemberStatus) -> Text:
     """With what does not pass though the member is alive, and whether it is being emptied."""
     state = Text(member.state, _STATE_STYLES.get(member.state, ""))
+    if member.flapping:
+        state.append("\nflapping", "yellow")
     if member.draining:
         state.append("\ndraining", "yellow")
     for way in member.closed:

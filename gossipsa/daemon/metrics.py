@@ -55,6 +55,8 @@ def render_metrics(
         _Family("events_total", "counter", "Reported events by name.", "event", events),
     ):
         lines.extend(family.render())
+    _single(lines, "members_flapping", "gauge", sum(member.flapping for member in status.members))
+    _single(lines, "name_lost", "gauge", int(status.name_lost))
     for name, number in driver:
         _single(lines, f"{name}_total", "counter", number)
     for name, number in gauges.items():

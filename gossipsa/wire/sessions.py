@@ -108,6 +108,8 @@ class _Session:
         self.initiated = initiated
         # By the first message that arrives on it: only then the peer is sure to have kept the session.
         self.confirmed = False
+        # By one with another boot of the peer: nothing is sent on it any more.
+        self.superseded = False
 
     def seal(self, channel: Channel, payload: bytes) -> bytes:
         self.counters[channel] += 1
@@ -159,7 +161,9 @@ class _Conversation:
         usable = (
             session
             for session in self.sessions
-            if (session.confirmed or session.initiated) and now_ns - session.made_ns < _SESSION_AGE_MAX_NS
+            if (session.confirmed or session.initiated)
+            and not session.superseded
+            and now_ns - session.made_ns < _SESSION_AGE_MAX_NS
         )
         return max(usable, key=lambda session: (session.confirmed, session.made_ns), default=None)
 
@@ -378,7 +382,7 @@ class Sessions:
             keys=welcome.keys, initiated=True, now_ns=now_ns,
         )  # fmt: skip
         self._add(conversation, session, now_ns)
-        self._forget_other_boots(conversation, session)
+        _supersede_other_boots(conversation, session)
         # The responder may not speak on the session before it is confirmed.
         return self._confirm(conversation, session, channel)
 
@@ -403,11 +407,12 @@ class Sessions:
         if now_ns - session.made_ns > _SESSION_AGE_MAX_NS:
             raise SealError("old session")
         payload = session.open(channel, data)
-        conversation.heard_ns = now_ns
+        if not session.superseded:
+            conversation.heard_ns = now_ns
         out: tuple[Outgoing, ...] = ()
         if not session.confirmed:
             session.confirmed = True
-            self._forget_other_boots(conversation, session)
+            _supersede_other_boots(conversation, session)
             if session.initiated:
                 out = self._flush(conversation, session)
             else:
@@ -432,7 +437,10 @@ class Sessions:
         conversation.sessions.remove(session)
         del self._by_index[session.own_index]
 
-    def _forget_other_boots(self, conversation: _Conversation, session: _Session) -> None:
-        for old in tuple(conversation.sessions):
-            if old.boot != session.boot and old.made_ns <= session.made_ns:
-                self._drop(conversation, old)
+
+def _supersede_other_boots(conversation: _Conversation, session: _Session) -> None:
+    """A new boot is spoken to. What an older one still says is heard: if two hosts have one identity, the
+    words by which one of them yields."""
+    for old in conversation.sessions:
+        if old.boot != session.boot and old.made_ns <= session.made_ns:
+            old.superseded = True

@@ -13,6 +13,7 @@ def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
         round_trip_ms=round_trip_ms,
         estimate_ms=round_trip_ms,
         closed=("stream",) if state == "alive" else (),
+        flapping=state == "failed",
         heard_ms_ago=0.0,
         site="",
         zone="",
@@ -70,6 +71,10 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
         "# HELP gossipsa_events_total Reported events by name.\n"
         "# TYPE gossipsa_events_total counter\n"
         'gossipsa_events_total{event="gateway-failed"} 2\n'
+        "# TYPE gossipsa_members_flapping gauge\n"
+        "gossipsa_members_flapping 1\n"
+        "# TYPE gossipsa_name_lost gauge\n"
+        "gossipsa_name_lost 0\n"
         "# TYPE gossipsa_frames_sent_total counter\n"
         "gossipsa_frames_sent_total 7\n"
         "# TYPE gossipsa_inputs_waiting gauge\n"
