@@ -41,16 +41,25 @@ def read_private_file(file: Path) -> str:
 
 
 def write_private_file(file: Path, text: str) -> None:
-    """Make a file that is its owner's alone. Raises ConfigurationError; nothing is ever overwritten."""
+    """Make a file that is its owner's alone, whole or not at all.
+
+    Raises:
+        ConfigurationError: it is there already, for nothing is ever overwritten, or cannot be written.
+    """
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise ConfigurationError(f"{file}: is there already; a key is never overwritten") from None
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be written: {error.strerror}") from None
+    try:
         with os.fdopen(descriptor, "w", encoding="ascii") as opened:
             opened.write(text + "\n")
             opened.flush()
             os.fsync(opened.fileno())
-    except FileExistsError:
-        raise ConfigurationError(f"{file}: is there already; a key is never overwritten") from None
     except OSError as error:
+        # Half a key would be no key, and stand in the way of the next try.
+        file.unlink(missing_ok=True)
         raise ConfigurationError(f"{file}: cannot be written: {error.strerror}") from None
 
 

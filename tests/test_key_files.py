@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,19 @@ def test_authority_key_without_passphrase_opens_without_one(tmp_path: Path) -> N
 def test_what_is_no_authority_key_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(ConfigurationError):
         read_authority_key(_key_file(tmp_path, content), passphrase=None)
+
+
+def test_key_that_finds_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    key = tmp_path / "private.key"
+    program = (
+        "import resource, sys; from pathlib import Path; from gossipsa.key_files import write_gateway_key\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
+        "write_gateway_key(Path(sys.argv[1]), bytes(32))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(key)], capture_output=True, text=True, check=False
+    )
+    assert "ConfigurationError" in done.stderr
+    assert "cannot be written" in done.stderr
+    assert not key.exists()
+    write_gateway_key(key, bytes(32))
