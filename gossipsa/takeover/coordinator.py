@@ -569,6 +569,7 @@ class Coordinator:
                 settings=self._settings,
                 entropy=self._entropy,
                 message_ids=_message_ids_of_living(state) if attempt.consented else None,
+                earlier=attempt.redirect,
             )
         except CallerError as error:
             self._outbox.report("record-unusable", client=attempt.client, detail=str(error))

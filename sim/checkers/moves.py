@@ -84,7 +84,8 @@ class BystandersStay(Checker):
 
 
 class MovedOncePerFailure(Checker):
-    """A client that was moved is not moved on, unless something happened to its new gateway as well.
+    """A client that was moved is not moved on, unless something happened to its new gateway as well, or that
+    could not hear it: a taker that gets no answer leaves the client to the next one.
 
     Two takers of one dead gateway are what this is about: the client would obey both.
     """
@@ -92,6 +93,9 @@ class MovedOncePerFailure(Checker):
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._impaired_ns: dict[str, int] = {}
+        """By gateway."""
+        self._unheard_ns: dict[str, int] = {}
+        """By client: when its gateway last did not hear it, or the other way round."""
         self._planned = _PlannedMoves(cluster)
         self._moved_to: dict[str, str] = {}
 
@@ -111,6 +115,9 @@ class MovedOncePerFailure(Checker):
             )
             if is_cut or host not in running or host.ike_daemon is None or host.refusals:
                 self._impaired_ns[host.name] = self.now_ns
+        for client in self.cluster.clients.values():
+            if not self.cluster.reaches(self.cluster.gateway_of(client), client):
+                self._unheard_ns[client.name] = self.now_ns
 
     def observe(self, observation: Observation) -> None:
         self._planned.observe(observation)
@@ -121,12 +128,14 @@ class MovedOncePerFailure(Checker):
             self._moved_to.pop(observation.client, None)
         elif isinstance(observation, ClientMoved):
             source = observation.source
-            impaired_ns = self._impaired_ns.get(source)
+            reasons_ns = (self._impaired_ns.get(source), self._unheard_ns.get(observation.client))
             is_second = self._moved_to.get(observation.client) == source
             self._moved_to[observation.client] = observation.destination
             if self._planned.covers(observation):
                 return
-            if is_second and (impaired_ns is None or self.now_ns - impaired_ns > _AFTERMATH_NS):
+            if is_second and not any(
+                reason_ns is not None and self.now_ns - reason_ns <= _AFTERMATH_NS for reason_ns in reasons_ns
+            ):
                 raise self.violated(
                     f"{observation.client} was moved on from {source} to {observation.destination}"
                 )

@@ -71,6 +71,15 @@ def sendings(redirect: Redirect) -> list[bytes]:
     return found
 
 
+def converse(redirect: Redirect, client: Client) -> int | None:
+    """Tells a client that hears and is heard. Returns the message ID that it answered."""
+    while (sending := redirect.next_sending()) is not None:
+        answer = client.hear(sending[0])
+        if answer is not None and redirect.hear(answer):
+            return redirect.answered_message_id
+    return None
+
+
 def test_answer_of_the_client_is_recognised(state: ClientState, redirect: Redirect) -> None:
     client = Client(state, expects=3)
     sending = redirect.next_sending()
@@ -141,6 +150,57 @@ def test_cached_answer_to_the_dead_gateway_is_no_answer_to_us(state: ClientState
         answer = client.hear(later[0])
     assert redirect.hear(answer)
     assert redirect.answered_message_id == 4
+
+
+def test_client_that_obeyed_unheard_is_moved_when_it_is_told_again(
+    state: ClientState, redirect: Redirect
+) -> None:
+    client = Client(state, expects=3)
+    for data in sendings(redirect):
+        client.hear(data)
+    assert client.expects == 5
+    again = Redirect(state, local=TAKER, settings=SETTINGS, entropy=Random(3).randbytes, earlier=redirect)
+    assert converse(again, client) == 5
+
+
+def test_message_id_that_a_cached_answer_told_is_kept_when_the_client_is_told_again(
+    state: ClientState, redirect: Redirect
+) -> None:
+    client = Client(state, expects=3)
+    for data in sendings(redirect):
+        client.hear(data)
+    again = Redirect(state, local=TAKER, settings=SETTINGS, entropy=Random(3).randbytes, earlier=redirect)
+    sending = again.next_sending()
+    assert sending is not None
+    cached = client.hear(sending[0])
+    assert cached is not None
+    assert not again.hear(cached)
+    # From here on nothing of it is heard.
+    for data in sendings(again):
+        client.hear(data)
+    assert client.expects == 6
+    third = Redirect(state, local=TAKER, settings=SETTINGS, entropy=Random(4).randbytes, earlier=again)
+    assert converse(third, client) == 6
+
+
+def test_what_was_learnt_of_another_ike_sa_does_not_count(redirect: Redirect) -> None:
+    sendings(redirect)
+    rekeyed = make_client_state(Random(5), message_id_initiator=0)
+    again = Redirect(rekeyed, local=TAKER, settings=SETTINGS, entropy=Random(3).randbytes, earlier=redirect)
+    assert converse(again, Client(rekeyed, expects=0)) == 0
+
+
+def test_client_that_answers_from_its_cache_for_ever_is_not_asked_for_ever(
+    state: ClientState, redirect: Redirect
+) -> None:
+    client = Client(state, expects=0)
+    count = 0
+    while (sending := redirect.next_sending()) is not None:
+        count += 1
+        request = open_message(sending[0], client.keys)
+        assert not redirect.hear(client.answer(replace(request, payloads=())))
+    per_id = SETTINGS.redirect_sendings_a_message_id
+    assert count <= len(SETTINGS.redirect_retransmit_ns) + per_id
 
 
 def test_answers_under_other_keys_and_garbage_are_ignored(state: ClientState, redirect: Redirect) -> None:
