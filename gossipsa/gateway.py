@@ -18,24 +18,16 @@ from gossipsa.contacts import Contacts
 from gossipsa.effects import (
     AdoptClients,
     CloseStream,
-    CloseWindow,
     Effect,
-    FenceCreator,
-    MoveNumbers,
-    OutboundNumbers,
-    RekeyChild,
     RemoveClient,
     Report,
-    RestoreClient,
     RouteClient,
     SendDatagram,
     SendFrame,
 )
 from gossipsa.errors import ConfigurationError, PeerError
-from gossipsa.identifiers import BootId, ClientId, Endpoint, Epoch, GatewayName, Holder, IpAddress
+from gossipsa.identifiers import BootId, ClientId, Endpoint, Epoch, GatewayName, Holder
 from gossipsa.introductions import CallKind, Introductions
-from gossipsa.ipsec.lanes import ROUND_PACKETS, SHARED_FIRST, NumberRange
-from gossipsa.ipsec.security_association import ClientState, SaCounters
 from gossipsa.mesh_message import (
     MESSAGE_DECODER,
     PROTOCOL_VERSION,
@@ -50,6 +42,7 @@ from gossipsa.outbox import Outbox, StateMessage
 from gossipsa.replication import messages as replication
 from gossipsa.replication.audit import Audited, Auditor
 from gossipsa.replication.lane_ledger import LaneLedger
+from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.placement import Placement
 from gossipsa.replication.recall import Recall
 from gossipsa.replication.record import ClientRecord
@@ -69,7 +62,10 @@ from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts, Rival
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.handover import Handovers
+from gossipsa.takeover.own_clients import OwnClients
 from gossipsa.takeover.planned_moves import PlannedMoves
+from gossipsa.takeover.raised_ceilings import RaisedCeilings
+from gossipsa.takeover.reconnections import Reconnections
 from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire import introduction
@@ -88,7 +84,6 @@ from gossipsa.wire.sessions import (
 
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
 _RECORDS_UNTOLD_MAX = 64
-_RAISE_WAIT_NS = 1_000_000_000
 _RETURN_RECORDS_MAX = 64
 _UNSEALED = tuple(
     bytes((kind,))
@@ -158,6 +153,7 @@ class Gateway:
             entropy=entropy,
         )
         self._audited = Audited(self._store)
+        self._owned_index = OwnedIndex(self._replicator)
         self._coordinator = Coordinator(
             me=self._me,
             settings=settings,
@@ -181,6 +177,7 @@ class Gateway:
             rekeys=self._rekeys,
             outbox=self._outbox,
         )
+        self._ceilings = RaisedCeilings(replicator=self._replicator, ledger=self._ledger, outbox=self._outbox)
         self._handovers = Handovers(
             me=self._me,
             settings=settings.takeover,
@@ -189,7 +186,7 @@ class Gateway:
             conflicts=self._conflicts,
             outbox=self._outbox,
             entropy=entropy,
-            go_above=self._go_above_target,
+            go_above=self._ceilings.go_above_target,
         )
         self._planned_moves = PlannedMoves(
             me=self._me,
@@ -206,13 +203,29 @@ class Gateway:
             store=self._store,
             outbox=self._outbox,
         )
+        self._reconnections = Reconnections(
+            me=self._me,
+            peers=self._mesh,
+            store=self._store,
+            replicator=self._replicator,
+            owned_index=self._owned_index,
+            coordinator=self._coordinator,
+            conflicts=self._conflicts,
+            outbox=self._outbox,
+        )
+        self._own_clients = OwnClients(
+            store=self._store,
+            replicator=self._replicator,
+            owned_index=self._owned_index,
+            coordinator=self._coordinator,
+            conflicts=self._conflicts,
+            reconnections=self._reconnections,
+            addresses=self._addresses,
+            outbox=self._outbox,
+        )
         self._recall: Recall | None = None
         self._recalled: dict[ClientId, ClientRecord] = {}
-        self._ike_daemon_seen = False
         self._placement_due_ns: int | None = None
-        self._by_inbound_spi: dict[int, ClientId] | None = None
-        self._by_address: dict[IpAddress, dict[ClientId, None]] | None = None
-        self._raising: dict[tuple[ClientId, int], tuple[NumberRange, int]] = {}
         self._watched: tuple[GatewayName, ...] = ()
         self._replicas: tuple[GatewayName, ...] = ()
         self._partners: tuple[GatewayName, ...] = ()
@@ -252,7 +265,7 @@ class Gateway:
             self._trust.next_deadline_ns(),
             self._contacts.next_deadline_ns(),
             self._placement_due_ns,
-            min((due_ns for _, due_ns in self._raising.values()), default=None),
+            self._ceilings.next_deadline_ns(),
         )
         return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
 
@@ -325,11 +338,11 @@ class Gateway:
             case inputs.Started():
                 self._start(now_ns)
             case inputs.ClientChanged(client=client, state=state):
-                self._client_changed(client, state, now_ns)
+                self._own_clients.changed(client, state, now_ns=now_ns)
             case inputs.ClientDeleted(client=client):
-                self._client_deleted(client)
+                self._own_clients.deleted(client)
             case inputs.CountersRead(counters=counters):
-                self._counters_read(counters, now_ns)
+                self._own_clients.counters_read(counters, now_ns=now_ns)
             case inputs.IkeReceived(source=source, data=data):
                 self._coordinator.ike_received(source, data, now_ns=now_ns)
                 self._handovers.ike_received(data, now_ns=now_ns)
@@ -355,11 +368,11 @@ class Gateway:
             case inputs.ClientsAdopted():
                 self._clients_adopted(event)
             case inputs.IkeDaemonStarted(resumed=resumed):
-                self._ike_daemon_started(resumed=resumed)
+                self._own_clients.ike_daemon_started(resumed=resumed)
             case inputs.IkeDaemonStopped():
                 self._outbox.report("ike-daemon-stopped")
             case inputs.PacketLimitReached():
-                self._packet_limit_reached(event, now_ns)
+                self._ceilings.packet_limit_reached(event, now_ns=now_ns)
             case inputs.TrustListGiven(trust_list=data):
                 self._trust.take(data, whence="the operator", now_ns=now_ns)
             case inputs.DrainRequested(draining=draining):
@@ -400,7 +413,7 @@ class Gateway:
         self._conflicts.tick(now_ns=now_ns)
         self._handovers.tick(now_ns=now_ns)
         self._planned_moves.tick(now_ns=now_ns)
-        self._check_raised(now_ns)
+        self._ceilings.check(now_ns=now_ns)
         for to, question in self._auditor.tick(now_ns=now_ns):
             self._outbox.send(to, question)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
@@ -505,7 +518,7 @@ class Gateway:
                 self._hear_put(sender, message, now_ns)
             case replication.AcknowledgeRecords():
                 self._replicator.hear_acknowledgement(sender, message)
-                self._check_raised(now_ns)
+                self._ceilings.check(now_ns=now_ns)
             case replication.AcknowledgeDrops(versions=versions):
                 self._replicator.hear_drops_acknowledged(sender.gateway, versions)
             case replication.UpdateCounters(updates=updates):
@@ -532,10 +545,7 @@ class Gateway:
                 self._auditor.hear_versions(sender, message)
                 self._report_differences(sender)
             case takeover.Claim():
-                for claim in message.claims:
-                    claimed = self._replicator.get(claim.client)
-                    if claimed is not None:
-                        self._conflicts.hear_claim(claimed, Rival(sender.gateway, claim.epoch), now_ns=now_ns)
+                self._own_clients.hear_claim(sender, message, now_ns=now_ns)
                 self._coordinator.hear_claim(sender, message, now_ns=now_ns)
             case takeover.AnswerClaims():
                 self._coordinator.hear_answers(sender, message, now_ns=now_ns)
@@ -548,7 +558,7 @@ class Gateway:
             case takeover.HoldAddresses():
                 self._addresses.hear(sender.gateway, message)
             case takeover.CloseWindows():
-                self._close_windows(sender, message)
+                self._own_clients.hear_close_windows(sender, message)
             case takeover.AnnounceOwnership():
                 self._hear_announcement(sender, message, now_ns)
             case takeover.AcknowledgeOwnership():
@@ -692,183 +702,6 @@ class Gateway:
             self._replicas = tuple(names)
             self._outbox.report("replicas-chosen", detail=f"{moved} shards: {', '.join(names)}")
 
-    # Our own clients
-
-    def _client_changed(self, client: ClientId, state: ClientState, now_ns: int) -> None:
-        owned = self._replicator.get(client)
-        if owned is None:
-            if client in self._store or self._conflicts.is_leaving(client):
-                # Put into our IKE daemon by a takeover that the client has not answered, or not yet gone.
-                return
-            owned = self._replicator.create(client, state)
-            self._outbox.report("client-connected", client=client)
-            self._addresses.check(owned.record)
-            self._forget_predecessors(owned.record, now_ns)
-            self._by_inbound_spi = None
-            self._by_address = None
-            self._fence(owned, tuple(key.outbound_spi for key in owned.record.keys))
-            self._outbox.do(RouteClient(client=client, state=state, present=True))
-            return
-        before = owned.record
-        if self._replicator.change(client, state) is None:
-            return
-        self._by_inbound_spi = None
-        self._by_address = None
-        if _has_spoken(before.state, state):
-            self._conflicts.hear(client, now_ns=now_ns)
-        known = {key.outbound_spi for key in before.keys}
-        fresh = tuple(key.outbound_spi for key in owned.record.keys if key.outbound_spi not in known)
-        self._fence(owned, fresh)
-        if fresh:
-            self._outbox.report("client-rekeyed", client=client)
-        if before.virtual_addresses != owned.record.virtual_addresses:
-            self._outbox.do(RouteClient(client=client, state=state, present=True))
-
-    def _owned_successors(self, record: ClientRecord) -> tuple[OwnedRecord, ...]:
-        """Owned clients that are the same peer under another id."""
-        if self._by_address is None:
-            self._by_address = {}
-            for owned in self._replicator.owned():
-                for address in owned.record.virtual_addresses:
-                    self._by_address.setdefault(address, {})[owned.record.client] = None
-        clients: dict[ClientId, None] = {}
-        for address in record.virtual_addresses:
-            clients.update(self._by_address.get(address, {}))
-        candidates = (self._replicator.get(client) for client in clients if client != record.client)
-        return tuple(owned for owned in candidates if owned and owned.record.is_same_peer(record))
-
-    def _forget_predecessors(self, record: ClientRecord, now_ns: int) -> None:
-        """The client connected anew: what it was before is nobody's to take over."""
-        if record.owner != self._me.gateway:
-            for owned in self._owned_successors(record):
-                self._conflicts.meet(owned, Rival(record.owner, record.epoch), now_ns=now_ns)
-        for old in self._store.predecessors(record):
-            if self._mesh.holder(old.owner) == Holder(old.owner, old.epoch.boot) and self._mesh.is_alive(
-                old.owner
-            ):
-                # Its owner finds out by itself.
-                continue
-            self._outbox.report("client-replaced", client=old.client, gateway=old.owner)
-            self._coordinator.superseded(old.client, None, now_ns=now_ns)
-            self._store.drop(old.client, old.epoch)
-
-    def _fence(self, owned: OwnedRecord, outbound_spis: tuple[int, ...]) -> None:
-        if outbound_spis:
-            self._outbox.do(
-                FenceCreator(
-                    client=owned.record.client, state=owned.record.state, outbound_spis=outbound_spis
-                )
-            )
-
-    def _client_deleted(self, client: ClientId) -> None:
-        record = self._replicator.disown(client)
-        if record is not None:
-            self._by_inbound_spi = None
-            self._by_address = None
-            self._outbox.report("client-gone", client=client)
-            self._outbox.do(RouteClient(client=client, state=record.state, present=False))
-
-    def _counters_read(self, counters: tuple[SaCounters, ...], now_ns: int) -> None:
-        if self._by_inbound_spi is None:
-            # Inbound SPIs are chosen on the gateway's side and unique here; outbound ones may repeat.
-            self._by_inbound_spi = {
-                child.inbound_spi: owned.record.client
-                for owned in self._replicator.owned()
-                for child in owned.record.state.children
-            }
-        by_client: dict[ClientId, list[SaCounters]] = {}
-        for entry in counters:
-            client = self._by_inbound_spi.get(entry.inbound_spi)
-            if client is not None:
-                by_client.setdefault(client, []).append(entry)
-        for client, entries in by_client.items():
-            before = self._replicator.received(client)
-            self._replicator.update_counters(client, tuple(entries))
-            if self._replicator.received(client) > before:
-                self._conflicts.hear(client, now_ns=now_ns)
-
-    def _ike_daemon_started(self, *, resumed: bool) -> None:
-        first, self._ike_daemon_seen = not self._ike_daemon_seen, True
-        self._outbox.report("ike-daemon-started", detail="resumed" if resumed else "anew")
-        if first or resumed:
-            return
-        for owned in self._replicator.owned():
-            record = owned.record
-            self._outbox.do(RestoreClient(client=record.client, epoch=record.epoch, state=record.state))
-
-    # Sequence numbers (rule R3)
-
-    def _packet_limit_reached(self, event: inputs.PacketLimitReached, now_ns: int) -> None:
-        owned = self._owner_of(event.outbound_spi, event.destination)
-        if owned is None:
-            return
-        record = owned.record
-        self._outbox.report("fence-hit" if event.hard else "fence-near", client=record.client)
-        if event.hard:
-            return
-        self._outbox.do(RekeyChild(client=record.client, state=record.state, outbound_spi=event.outbound_spi))
-        ceiling = record.ceiling_of(event.outbound_spi)
-        if ceiling >= SHARED_FIRST:
-            self._go_above(record, event.outbound_spi, ceiling)
-
-    def _go_above(self, record: ClientRecord, outbound_spi: int, above: int) -> None:
-        """Lets an outbound SA go on in lanes of ours above a number, once every replica knows."""
-        if (record.client, outbound_spi) in self._raising:
-            return
-        key = next(key for key in record.keys if key.outbound_spi == outbound_spi)
-        book = self._ledger.book((record.client, key.outbound_spi, key.creator))
-        numbers = book.first_range(above)
-        if numbers is None:
-            self._outbox.report("no-lane", client=record.client)
-            return
-        self._replicator.raise_ceiling(record.client, outbound_spi, numbers)
-        self._raising[(record.client, outbound_spi)] = (numbers, self._now_ns + _RAISE_WAIT_NS)
-
-    def _go_above_target(self, owned: OwnedRecord) -> None:
-        """Above all numbers that the target of a planned move may have used: a range in its first lanes."""
-        record = owned.record
-        for key in record.keys:
-            self._go_above(record, key.outbound_spi, max(key.ceiling, SHARED_FIRST) + ROUND_PACKETS)
-
-    def _owner_of(self, outbound_spi: int, destination: IpAddress) -> OwnedRecord | None:
-        for owned in self._replicator.owned():
-            state = owned.record.state
-            if state.ike_sa.remote.address == destination and any(
-                child.outbound_spi == outbound_spi for child in state.children
-            ):
-                return owned
-        return None
-
-    def _check_raised(self, now_ns: int) -> None:
-        """Uses raised ceilings that every replica knows; one that does not answer is not awaited for ever."""
-        for (client, spi), (numbers, due_ns) in tuple(self._raising.items()):
-            owned = self._replicator.get(client)
-            complete = owned is not None and len(owned.acknowledged_by()) == len(owned.copies)
-            if owned is not None and not complete and now_ns < due_ns:
-                continue
-            del self._raising[(client, spi)]
-            child = (
-                next((child for child in owned.record.state.children if child.outbound_spi == spi), None)
-                if owned
-                else None
-            )
-            if owned is None or child is None:
-                continue
-            self._outbox.do(
-                MoveNumbers(
-                    client=client,
-                    state=owned.record.state,
-                    numbers=OutboundNumbers(
-                        outbound_spi=spi,
-                        inbound_spi=child.inbound_spi,
-                        sent=numbers.first - 1,
-                        packet_limit=numbers.last,
-                        received=0,
-                        window_bitmap=(),
-                    ),
-                )
-            )
-
     # Records of others
 
     def _hear_put(self, sender: Holder, message: replication.PutRecords, now_ns: int) -> None:
@@ -894,7 +727,7 @@ class Gateway:
                 stale.append(_ownership(newer))
                 continue
             self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
-            self._forget_predecessors(record, now_ns)
+            self._reconnections.forget_predecessors(record, now_ns=now_ns)
             if known is not None and known.owner != sender.gateway and self._mesh.is_live(known.owner):
                 # It may not be among those whom the new owner knows to tell.
                 self._outbox.send(known.owner, takeover.AnnounceOwnership(ownerships=(_ownership(record),)))
@@ -943,16 +776,6 @@ class Gateway:
             willing=not self._is_draining,
             now_ns=now_ns,
         )
-
-    def _close_windows(self, sender: Holder, message: takeover.CloseWindows) -> None:
-        for update in message.updates:
-            owned = self._replicator.get(update.client)
-            if owned is None or not self._coordinator.take_consent(update.client, sender):
-                continue
-            self._replicator.update_counters(update.client, update.counters)
-            self._outbox.do(
-                CloseWindow(client=update.client, state=owned.record.state, counters=update.counters)
-            )
 
     def _hear_drop(
         self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int
@@ -1036,7 +859,7 @@ class Gateway:
                 for keeper in self._recall.take_keepers(record.client):
                     self._announcer.tell(keeper, record.client)
                 continue
-            if self._owned_successors(record):
+            if self._reconnections.owned_successors(record):
                 # The IKE daemon told of the client before its record came, and so it became a new one.
                 self._drop_everywhere(record)
             else:
@@ -1086,9 +909,8 @@ class Gateway:
                 part = tuple(versions[start : start + replication.CLIENTS_A_MESSAGE_MAX])
                 if name in self._keyring:
                     self._outbox.send(name, replication.ReleaseRecords(versions=part))
-        self._by_inbound_spi = None
-        self._by_address = None
-        self._counters_read(event.counters, self._now_ns)
+        self._owned_index.forget()
+        self._own_clients.counters_read(event.counters, now_ns=self._now_ns)
 
     # The end of every run
 
@@ -1106,11 +928,9 @@ class Gateway:
         for client in self._coordinator.take_moved():
             self._announcer.tell_former(client)
             self._conflicts.hear(client, now_ns=now_ns)
-            self._by_inbound_spi = None
-            self._by_address = None
+            self._owned_index.forget()
         if self._conflicts.take_yielded():
-            self._by_inbound_spi = None
-            self._by_address = None
+            self._owned_index.forget()
         for to, record_message in self._replicator.flush(now_ns=now_ns):
             self._outbox.send(to, record_message)
         self._announcer.flush(now_ns=now_ns)
@@ -1198,11 +1018,3 @@ class Gateway:
 
 def _ownership(record: ClientRecord) -> takeover.Ownership:
     return takeover.Ownership(client=record.client, owner=record.owner, epoch=record.epoch)
-
-
-def _has_spoken(before: ClientState, after: ClientState) -> bool:
-    """True if only a message of the client can have led from one state to the other."""
-    return (
-        before.ike_sa.spis != after.ike_sa.spis
-        or before.ike_sa.message_id_responder < after.ike_sa.message_id_responder
-    )

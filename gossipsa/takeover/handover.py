@@ -93,7 +93,8 @@ class Handovers:
     """All planned moves away from this gateway.
 
     Args:
-        go_above: lets a client's outbound numbers go on above all that a target can have used.
+        go_above: lets a client's outbound numbers go on above all that a target can have used; takes the
+            record and the time in nanoseconds.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class Handovers:
         conflicts: Conflicts,
         outbox: Outbox,
         entropy: Callable[[int], bytes],
-        go_above: Callable[[OwnedRecord], None],
+        go_above: Callable[[OwnedRecord, int], None],
     ) -> None:
         self._me = me
         self._settings = settings
@@ -345,7 +346,7 @@ class Handovers:
             self._conflicts.overtake(owned, rival, now_ns=now_ns)
             kept = self._replicator.get(record.client)
             assert kept is not None
-            self._go_above(kept)
+            self._go_above(kept, now_ns)
         self._outbox.report("client-kept", client=record.client, detail=event.value)
         self._forget(handover)
 

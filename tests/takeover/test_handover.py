@@ -53,7 +53,8 @@ class Move:
         self.handovers.finish(now_ns=self.now_ns)
         self.outbox.effects.clear()
 
-    def _go_above(self, owned: OwnedRecord) -> None:
+    def _go_above(self, owned: OwnedRecord, now_ns: int) -> None:
+        assert now_ns == self.now_ns
         self.raised.append(owned.record.epoch)
 
     def sent(self) -> list[object]:
