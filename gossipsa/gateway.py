@@ -11,22 +11,17 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-import msgspec
-
 from gossipsa import inputs
 from gossipsa.contacts import Contacts
 from gossipsa.effects import (
-    AdoptClients,
     CloseStream,
     Effect,
-    RemoveClient,
     Report,
-    RouteClient,
     SendDatagram,
     SendFrame,
 )
 from gossipsa.errors import ConfigurationError, PeerError
-from gossipsa.identifiers import BootId, ClientId, Endpoint, Epoch, GatewayName, Holder
+from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
 from gossipsa.introductions import CallKind, Introductions
 from gossipsa.mesh_message import (
     MESSAGE_DECODER,
@@ -44,9 +39,8 @@ from gossipsa.replication.audit import Audited, Auditor
 from gossipsa.replication.lane_ledger import LaneLedger
 from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.placement import Placement
-from gossipsa.replication.recall import Recall
 from gossipsa.replication.record import ClientRecord
-from gossipsa.replication.replicator import OwnedRecord, Replicator
+from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.shards import NOWHERE
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
@@ -58,10 +52,12 @@ from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
 from gossipsa.takeover import messages as takeover
 from gossipsa.takeover.address_book import AddressBook
+from gossipsa.takeover.adoption import Adoption
 from gossipsa.takeover.announcer import Announcer
-from gossipsa.takeover.conflict import Conflicts, Rival
+from gossipsa.takeover.conflict import Conflicts
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.handover import Handovers
+from gossipsa.takeover.kept_records import KeptRecords
 from gossipsa.takeover.own_clients import OwnClients
 from gossipsa.takeover.planned_moves import PlannedMoves
 from gossipsa.takeover.raised_ceilings import RaisedCeilings
@@ -84,7 +80,6 @@ from gossipsa.wire.sessions import (
 
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
 _RECORDS_UNTOLD_MAX = 64
-_RETURN_RECORDS_MAX = 64
 _UNSEALED = tuple(
     bytes((kind,))
     for kind in (introduction.INTRODUCTION, introduction.ANSWER, introduction.STRANGER, introduction.TRUST)
@@ -223,8 +218,28 @@ class Gateway:
             addresses=self._addresses,
             outbox=self._outbox,
         )
-        self._recall: Recall | None = None
-        self._recalled: dict[ClientId, ClientRecord] = {}
+        self._kept_records = KeptRecords(
+            me=self._me,
+            peers=self._mesh,
+            store=self._store,
+            replicator=self._replicator,
+            coordinator=self._coordinator,
+            announcer=self._announcer,
+            conflicts=self._conflicts,
+            handovers=self._handovers,
+            reconnections=self._reconnections,
+            outbox=self._outbox,
+        )
+        self._adoption = Adoption(
+            me=self._me,
+            keyring=keyring,
+            replicator=self._replicator,
+            owned_index=self._owned_index,
+            announcer=self._announcer,
+            own_clients=self._own_clients,
+            reconnections=self._reconnections,
+            outbox=self._outbox,
+        )
         self._placement_due_ns: int | None = None
         self._watched: tuple[GatewayName, ...] = ()
         self._replicas: tuple[GatewayName, ...] = ()
@@ -248,7 +263,7 @@ class Gateway:
 
     def next_deadline_ns(self) -> int | None:
         """When TimerDue must come, at the latest; may lie in the past. None before Started."""
-        if self._recall is None:
+        if not self._adoption.has_started:
             return None
         deadlines = (
             self._swim.next_deadline_ns(),
@@ -260,7 +275,7 @@ class Gateway:
             self._conflicts.next_deadline_ns(),
             self._handovers.next_deadline_ns(),
             self._planned_moves.next_deadline_ns(),
-            self._recall.next_deadline_ns(now_ns=self._now_ns),
+            self._adoption.next_deadline_ns(now_ns=self._now_ns),
             self._introductions.next_deadline_ns(),
             self._trust.next_deadline_ns(),
             self._contacts.next_deadline_ns(),
@@ -366,7 +381,7 @@ class Gateway:
                 self._handovers.removed(client, ())
                 self._coordinator.failed(client, epoch, now_ns=now_ns)
             case inputs.ClientsAdopted():
-                self._clients_adopted(event)
+                self._adoption.adopted(event, now_ns=now_ns)
             case inputs.IkeDaemonStarted(resumed=resumed):
                 self._own_clients.ike_daemon_started(resumed=resumed)
             case inputs.IkeDaemonStopped():
@@ -383,14 +398,12 @@ class Gateway:
                 raise AssertionError(f"no such input: {type(event).__name__}")
 
     def _start(self, now_ns: int) -> None:
-        self._recall = Recall(me=self._me.gateway, now_ns=now_ns)
         self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
         self._trust.start(now_ns=now_ns)
         self._introductions.start(
             seeds=self._settings.seeds, remembered=self._contacts.remembered, now_ns=now_ns
         )
-        if self._introductions.is_alone:
-            self._recall.joined()
+        self._adoption.start(is_alone=self._introductions.is_alone, now_ns=now_ns)
         self._take_swim(self._swim.join((), now_ns=now_ns), now_ns)
         self._introduce(now_ns)
 
@@ -515,23 +528,16 @@ class Gateway:
             case PassTrust(trust_list=data):
                 self._trust.take(data, whence=sender.gateway, now_ns=now_ns)
             case replication.PutRecords():
-                self._hear_put(sender, message, now_ns)
+                self._kept_records.hear_put(sender, message, now_ns=now_ns)
             case replication.AcknowledgeRecords():
                 self._replicator.hear_acknowledgement(sender, message)
                 self._ceilings.check(now_ns=now_ns)
             case replication.AcknowledgeDrops(versions=versions):
                 self._replicator.hear_drops_acknowledged(sender.gateway, versions)
-            case replication.UpdateCounters(updates=updates):
-                stale = [
-                    _ownership(newer)
-                    for update in updates
-                    if update.epoch.boot == sender.boot
-                    and (newer := self._store.update_counters(update)) is not None
-                ]
-                if stale:
-                    self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
-            case replication.DropRecords(versions=versions):
-                self._hear_drop(sender, versions, now_ns)
+            case replication.UpdateCounters():
+                self._kept_records.hear_counters(sender, message)
+            case replication.DropRecords():
+                self._kept_records.hear_drop(sender, message, now_ns=now_ns)
             case replication.AuditShards():
                 self._answer(sender, self._audited.hear_audit(sender.gateway, message))
             case replication.AskCells():
@@ -552,7 +558,7 @@ class Gateway:
             case takeover.EndClaims():
                 self._coordinator.hear_end(sender, message, now_ns=now_ns)
             case takeover.OfferClients():
-                self._hear_offers(sender, message, now_ns)
+                self._kept_records.hear_offers(sender, message, willing=not self._is_draining, now_ns=now_ns)
             case takeover.AnswerOffers():
                 self._handovers.hear_answers(sender, message, now_ns=now_ns)
             case takeover.HoldAddresses():
@@ -560,13 +566,13 @@ class Gateway:
             case takeover.CloseWindows():
                 self._own_clients.hear_close_windows(sender, message)
             case takeover.AnnounceOwnership():
-                self._hear_announcement(sender, message, now_ns)
+                self._kept_records.hear_announcement(sender, message, now_ns=now_ns)
             case takeover.AcknowledgeOwnership():
                 self._announcer.hear_acknowledgement(sender.gateway, message)
             case replication.RecallRecords():
-                self._hear_recall(sender)
+                self._kept_records.hear_recall(sender)
             case replication.ReturnRecords():
-                self._hear_return(sender, message)
+                self._adoption.hear_return(sender, message)
             case replication.ReleaseRecords(versions=versions):
                 self._coordinator.hear_release(sender, versions, now_ns=now_ns)
 
@@ -584,8 +590,7 @@ class Gateway:
                     self._outbox.report("gateway-alive", gateway=name)
                     self._gateway_alive(name, now_ns)
                     self._trust.offer(name)
-                    if self._recall is not None:
-                        self._recall.ask(name)
+                    self._adoption.gateway_joined(name)
                 case swim_events.MemberRefuted(name=name):
                     self._outbox.report("gateway-refuted", gateway=name)
                     self._gateway_alive(name, now_ns)
@@ -650,8 +655,7 @@ class Gateway:
         self._place()
 
     def _gateway_lost(self, name: GatewayName, now_ns: int) -> None:
-        if self._recall is not None:
-            self._recall.forget(name)
+        self._adoption.gateway_lost(name)
         self._handovers.gateway_lost(name, now_ns=now_ns)
         self._planned_moves.gateway_lost(name)
 
@@ -702,46 +706,6 @@ class Gateway:
             self._replicas = tuple(names)
             self._outbox.report("replicas-chosen", detail=f"{moved} shards: {', '.join(names)}")
 
-    # Records of others
-
-    def _hear_put(self, sender: Holder, message: replication.PutRecords, now_ns: int) -> None:
-        kept, stale = [], []
-        refused = 0
-        for copy in message.copies:
-            record = copy.record
-            is_theirs = record.owner == sender.gateway and record.epoch.boot == sender.boot
-            if not is_theirs or not record.is_sound or not self._store.has_room(record):
-                refused += 1
-                continue
-            owned = self._replicator.get(record.client)
-            if owned is not None:
-                if record.epoch < owned.record.epoch:
-                    self._announcer.tell(sender.gateway, record.client)
-                    continue
-                if not self._meet(owned, Rival(sender.gateway, record.epoch), now_ns):
-                    continue
-            known = self._store.get(record.client)
-            newer = self._store.put(copy)
-            if newer is not None and newer.epoch > record.epoch:
-                self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
-                stale.append(_ownership(newer))
-                continue
-            self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
-            self._reconnections.forget_predecessors(record, now_ns=now_ns)
-            if known is not None and known.owner != sender.gateway and self._mesh.is_live(known.owner):
-                # It may not be among those whom the new owner knows to tell.
-                self._outbox.send(known.owner, takeover.AnnounceOwnership(ownerships=(_ownership(record),)))
-            kept.append(
-                replication.RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
-            )
-        if refused:
-            # One line, however many: what others send must not fill a disk.
-            self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
-        if kept:
-            self._outbox.send(sender.gateway, replication.AcknowledgeRecords(versions=tuple(kept)))
-        if stale:
-            self._outbox.send(sender.gateway, takeover.AnnounceOwnership(ownerships=tuple(stale)))
-
     def _answer(self, sender: Holder, answer: StateMessage | None) -> None:
         if answer is not None:
             self._outbox.send(sender.gateway, answer)
@@ -755,174 +719,11 @@ class Gateway:
         if found:
             self._outbox.report("copies-differ", gateway=sender.gateway, count=found)
 
-    def _meet(self, owned: OwnedRecord, rival: Rival, now_ns: int) -> bool:
-        """True if a client of ours was given up to somebody with a higher epoch."""
-        return self._handovers.taken(owned, rival, now_ns=now_ns) or self._conflicts.meet(
-            owned, rival, now_ns=now_ns
-        )
-
-    def _hear_offers(self, sender: Holder, message: takeover.OfferClients, now_ns: int) -> None:
-        fresh = []
-        for offer in message.offers:
-            if offer.client in self._replicator:
-                # It answered us, and the owner did not hear of it.
-                self._announcer.tell(sender.gateway, offer.client)
-            elif offer.client not in self._handovers:
-                # One that is still leaving here is offered again.
-                fresh.append(offer)
-        self._coordinator.hear_offers(
-            sender,
-            takeover.OfferClients(offers=tuple(fresh)),
-            willing=not self._is_draining,
-            now_ns=now_ns,
-        )
-
-    def _hear_drop(
-        self, sender: Holder, versions: tuple[replication.RecordVersion, ...], now_ns: int
-    ) -> None:
-        for version in versions:
-            record = self._store.get(version.client)
-            if record is None or record.owner != sender.gateway:
-                continue
-            # A newer version was put here since, and the drop was late.
-            if record.version <= (version.epoch, version.sequence):
-                self._coordinator.superseded(version.client, None, now_ns=now_ns)
-                self._store.drop(version.client, version.epoch)
-        self._outbox.send(sender.gateway, replication.AcknowledgeDrops(versions=versions))
-
-    def _hear_announcement(self, sender: Holder, message: takeover.AnnounceOwnership, now_ns: int) -> None:
-        obeyed = []
-        for ownership in message.ownerships:
-            if ownership.owner != self._me.gateway and self._mesh.holder(ownership.owner) is None:
-                # Nobody whom we could tell, or yield to.
-                continue
-            owned = self._replicator.get(ownership.client)
-            if ownership.owner == self._me.gateway:
-                # A replica knows what an earlier boot of ours owned.
-                if owned is not None and owned.record.epoch < ownership.epoch:
-                    self._conflicts.overtake(owned, Rival(ownership.owner, ownership.epoch), now_ns=now_ns)
-                continue
-            if owned is not None:
-                # A replica may tell of it before the owner does.
-                if owned.record.epoch > ownership.epoch:
-                    self._announcer.tell(ownership.owner, ownership.client)
-                    continue
-                rival = Rival(ownership.owner, ownership.epoch)
-                if not self._meet(owned, rival, now_ns):
-                    continue
-            if ownership.owner != sender.gateway:
-                continue
-            record = self._store.get(ownership.client)
-            if record is not None and record.epoch < ownership.epoch:
-                self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)
-                self._store.drop(ownership.client, ownership.epoch)
-            obeyed.append(ownership)
-        if obeyed:
-            self._outbox.send(sender.gateway, takeover.AcknowledgeOwnership(ownerships=tuple(obeyed)))
-
-    # After a start
-
-    def _hear_recall(self, sender: Holder) -> None:
-        records = []
-        for record in self._store.of_owner(sender.gateway):
-            state = self._coordinator.state_of(record.client)
-            if state is None or state.value in ("waiting", "claiming", "yielded", "held"):
-                records.append(record)
-        # What we took from it: its kernel and IKE daemon may have the client still, and nobody else tells it.
-        # It adopts the client or releases it; our epoch, or the client's word, ends what it adopts.
-        for owned in self._replicator.owned():
-            if owned.taken is not None and owned.taken.owner == sender.gateway:
-                records.append(owned.taken)
-        parts = [
-            tuple(records[start : start + _RETURN_RECORDS_MAX])
-            for start in range(0, len(records), _RETURN_RECORDS_MAX)
-        ] or [()]
-        for part in parts:
-            self._outbox.send(sender.gateway, replication.ReturnRecords(records=part, last=part is parts[-1]))
-
-    def _hear_return(self, sender: Holder, message: replication.ReturnRecords) -> None:
-        assert self._recall is not None
-        refused = self._recall.hear(sender.gateway, message)
-        if refused:
-            self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
-        if not self._recall.running and message.last:
-            self._adopt()
-
-    def _adopt(self) -> None:
-        assert self._recall is not None
-        first = self._recall.running
-        fresh = []
-        for record in self._recall.finish():
-            if record.client in self._recalled:
-                continue
-            if record.client in self._replicator:
-                for keeper in self._recall.take_keepers(record.client):
-                    self._announcer.tell(keeper, record.client)
-                continue
-            if self._reconnections.owned_successors(record):
-                # The IKE daemon told of the client before its record came, and so it became a new one.
-                self._drop_everywhere(record)
-            else:
-                fresh.append(record)
-        if not fresh and not first:
-            return
-        self._recalled.update((record.client, record) for record in fresh)
-        self._outbox.do(AdoptClients(clients=tuple((record.client, record.state) for record in fresh)))
-
-    def _drop_everywhere(self, record: ClientRecord) -> None:
-        version = replication.RecordVersion(
-            client=record.client, epoch=record.epoch, sequence=record.sequence
-        )
-        for holder in record.replicas:
-            if holder.gateway in self._keyring:
-                self._outbox.send(holder.gateway, replication.DropRecords(versions=(version,)))
-
-    def _clients_adopted(self, event: inputs.ClientsAdopted) -> None:
-        for client in event.clients:
-            record = self._recalled.pop(client, None)
-            if record is None:
-                continue
-            epoch = Epoch.above(record.epoch.counter, self._me.boot)
-            adopted = msgspec.structs.replace(record, epoch=epoch, sequence=1)
-            keepers = self._recall.take_keepers(client) if self._recall is not None else ()
-            former = (*keepers, *(holder.gateway for holder in record.replicas))
-            self._replicator.own(adopted, former=former)
-            self._outbox.report("client-adopted", client=client)
-            self._announcer.tell_former(client)
-            self._outbox.do(RouteClient(client=client, state=record.state, present=True))
-        released: dict[GatewayName, list[replication.RecordVersion]] = {}
-        for client in event.absent:
-            record = self._recalled.pop(client, None)
-            if record is None:
-                continue
-            self._outbox.report("client-released", client=client)
-            if self._recall is not None:
-                self._recall.take_keepers(client)
-            self._outbox.do(RemoveClient(client=client, epoch=record.epoch, state=record.state))
-            version = replication.RecordVersion(client=client, epoch=record.epoch, sequence=record.sequence)
-            # Who returned a record may be no replica any more, and would wait for us for ever.
-            keepers = self._recall.take_keepers(client) if self._recall is not None else ()
-            for name in dict.fromkeys((*keepers, *(holder.gateway for holder in record.replicas))):
-                released.setdefault(name, []).append(version)
-        for name, versions in released.items():
-            for start in range(0, len(versions), replication.CLIENTS_A_MESSAGE_MAX):
-                part = tuple(versions[start : start + replication.CLIENTS_A_MESSAGE_MAX])
-                if name in self._keyring:
-                    self._outbox.send(name, replication.ReleaseRecords(versions=part))
-        self._owned_index.forget()
-        self._own_clients.counters_read(event.counters, now_ns=self._now_ns)
-
     # The end of every run
 
     def _finish(self, now_ns: int) -> None:
         self._expel_dropped(now_ns)
-        if self._recall is not None and self._swim.joined:
-            self._recall.joined()
-        if self._recall is not None:
-            for name in self._recall.take_questions(now_ns=now_ns):
-                self._outbox.send(name, replication.RecallRecords())
-        if self._recall is not None and self._recall.is_due(now_ns=now_ns):
-            self._adopt()
+        self._adoption.finish(has_joined=self._swim.joined, now_ns=now_ns)
         self._handovers.finish(now_ns=now_ns)
         self._coordinator.finish(now_ns=now_ns)
         for client in self._coordinator.take_moved():
@@ -1014,7 +815,3 @@ class Gateway:
             ike_spis=str(record.state.ike_sa.spis),
             inbound_spis=tuple(f"{child.inbound_spi:08x}" for child in record.state.children),
         )
-
-
-def _ownership(record: ClientRecord) -> takeover.Ownership:
-    return takeover.Ownership(client=record.client, owner=record.owner, epoch=record.epoch)

@@ -40,7 +40,7 @@ BOUNDS = {
     "Replicator.drops[]": _DROPS_MAX,
     "Recall.records": RETURNED_MAX,
     "Recall.keepers": RETURNED_MAX,
-    "Gateway.recalled": RETURNED_MAX,
+    "Adoption.recalled": RETURNED_MAX,
     "Attempt.ranges": CHILDREN_MAX,
 }
 """Longest that a container may get, by class and attribute. `PARTS_MAX` bounds all records together, in units

@@ -1,0 +1,202 @@
+"""The records that this gateway keeps for others, and what others say of who owns a client."""
+
+from __future__ import annotations
+
+from gossipsa.identifiers import Holder
+from gossipsa.outbox import Outbox
+from gossipsa.replication.messages import (
+    AcknowledgeDrops,
+    AcknowledgeRecords,
+    DropRecords,
+    PutRecords,
+    RecordCopy,
+    RecordVersion,
+    ReturnRecords,
+    UpdateCounters,
+)
+from gossipsa.replication.record import ClientRecord
+from gossipsa.replication.replicator import OwnedRecord, Replicator
+from gossipsa.replication.store import RecordStore
+from gossipsa.takeover.announcer import Announcer
+from gossipsa.takeover.conflict import Conflicts, Rival
+from gossipsa.takeover.coordinator import Coordinator
+from gossipsa.takeover.handover import Handovers
+from gossipsa.takeover.messages import AcknowledgeOwnership, AnnounceOwnership, OfferClients, Ownership
+from gossipsa.takeover.peers import Peers
+from gossipsa.takeover.reconnections import Reconnections
+from gossipsa.takeover.states import State
+
+_RETURN_RECORDS_MAX = 64
+_RETURNED_STATES = frozenset({State.WAITING, State.CLAIMING, State.YIELDED, State.HELD})
+"""Of a takeover that has not touched the client: its owner may have it back."""
+
+
+class KeptRecords:
+    """Stores, drops and returns records; the highest epoch wins, and whoever believes otherwise is told."""
+
+    def __init__(
+        self,
+        *,
+        me: Holder,
+        peers: Peers,
+        store: RecordStore,
+        replicator: Replicator,
+        coordinator: Coordinator,
+        announcer: Announcer,
+        conflicts: Conflicts,
+        handovers: Handovers,
+        reconnections: Reconnections,
+        outbox: Outbox,
+    ) -> None:
+        self._me = me
+        self._peers = peers
+        self._store = store
+        self._replicator = replicator
+        self._coordinator = coordinator
+        self._announcer = announcer
+        self._conflicts = conflicts
+        self._handovers = handovers
+        self._reconnections = reconnections
+        self._outbox = outbox
+
+    def hear_put(self, sender: Holder, message: PutRecords, *, now_ns: int) -> None:
+        """Keeps what an owner puts here, and acknowledges it."""
+        kept, stale = [], []
+        refused = 0
+        for copy in message.copies:
+            record = copy.record
+            is_theirs = record.owner == sender.gateway and record.epoch.boot == sender.boot
+            if not is_theirs or not record.is_sound or not self._store.has_room(record):
+                refused += 1
+                continue
+            owned = self._replicator.get(record.client)
+            if owned is not None:
+                if record.epoch < owned.record.epoch:
+                    self._announcer.tell(sender.gateway, record.client)
+                    continue
+                if not self._meet(owned, Rival(sender.gateway, record.epoch), now_ns):
+                    continue
+            newer = self._keep(sender, copy, now_ns)
+            if newer is not None:
+                stale.append(newer)
+                continue
+            kept.append(RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence))
+        if refused:
+            # One line, however many: what others send must not fill a disk.
+            self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
+        if kept:
+            self._outbox.send(sender.gateway, AcknowledgeRecords(versions=tuple(kept)))
+        if stale:
+            self._outbox.send(sender.gateway, AnnounceOwnership(ownerships=tuple(stale)))
+
+    def hear_counters(self, sender: Holder, message: UpdateCounters) -> None:
+        """Sequence numbers of clients whose records are here."""
+        stale = [
+            _ownership(newer)
+            for update in message.updates
+            if update.epoch.boot == sender.boot and (newer := self._store.update_counters(update)) is not None
+        ]
+        if stale:
+            self._outbox.send(sender.gateway, AnnounceOwnership(ownerships=tuple(stale)))
+
+    def hear_drop(self, sender: Holder, message: DropRecords, *, now_ns: int) -> None:
+        """The owner has the record elsewhere, or the client is gone."""
+        for version in message.versions:
+            record = self._store.get(version.client)
+            if record is None or record.owner != sender.gateway:
+                continue
+            # A newer version was put here since, and the drop was late.
+            if record.version <= (version.epoch, version.sequence):
+                self._coordinator.superseded(version.client, None, now_ns=now_ns)
+                self._store.drop(version.client, version.epoch)
+        self._outbox.send(sender.gateway, AcknowledgeDrops(versions=message.versions))
+
+    def hear_announcement(self, sender: Holder, message: AnnounceOwnership, *, now_ns: int) -> None:
+        """Somebody owns a client, by its own word or by a replica's."""
+        obeyed = [ownership for ownership in message.ownerships if self._obey(sender, ownership, now_ns)]
+        if obeyed:
+            self._outbox.send(sender.gateway, AcknowledgeOwnership(ownerships=tuple(obeyed)))
+
+    def hear_offers(self, sender: Holder, message: OfferClients, *, willing: bool, now_ns: int) -> None:
+        """A living owner wants clients moved to us, if we are willing."""
+        fresh = []
+        for offer in message.offers:
+            if offer.client in self._replicator:
+                # It answered us, and the owner did not hear of it.
+                self._announcer.tell(sender.gateway, offer.client)
+            else:
+                fresh.append(offer)
+        self._coordinator.hear_offers(
+            sender, OfferClients(offers=tuple(fresh)), willing=willing, now_ns=now_ns
+        )
+
+    def hear_recall(self, sender: Holder) -> None:
+        """An owner that started anew asks for its records."""
+        records = []
+        for record in self._store.of_owner(sender.gateway):
+            state = self._coordinator.state_of(record.client)
+            if state is None or state in _RETURNED_STATES:
+                records.append(record)
+        # What we took from it: its kernel and IKE daemon may have the client still, and nobody else tells it.
+        # It adopts the client or releases it; our epoch, or the client's word, ends what it adopts.
+        for owned in self._replicator.owned():
+            if owned.taken is not None and owned.taken.owner == sender.gateway:
+                records.append(owned.taken)
+        parts = [
+            tuple(records[start : start + _RETURN_RECORDS_MAX])
+            for start in range(0, len(records), _RETURN_RECORDS_MAX)
+        ] or [()]
+        for part in parts:
+            self._outbox.send(sender.gateway, ReturnRecords(records=part, last=part is parts[-1]))
+
+    def _keep(self, sender: Holder, copy: RecordCopy, now_ns: int) -> Ownership | None:
+        """Returns who owns the client if that is somebody else under a higher epoch."""
+        record = copy.record
+        known = self._store.get(record.client)
+        newer = self._store.put(copy)
+        if newer is not None and newer.epoch > record.epoch:
+            self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
+            return _ownership(newer)
+        self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
+        self._reconnections.forget_predecessors(record, now_ns=now_ns)
+        if known is not None and known.owner != sender.gateway and self._peers.is_live(known.owner):
+            # It may not be among those whom the new owner knows to tell.
+            self._outbox.send(known.owner, AnnounceOwnership(ownerships=(_ownership(record),)))
+        return None
+
+    def _obey(self, sender: Holder, ownership: Ownership, now_ns: int) -> bool:
+        """True if the sender owns the client, for all that we know now."""
+        if ownership.owner != self._me.gateway and self._peers.holder(ownership.owner) is None:
+            # Nobody whom we could tell, or yield to.
+            return False
+        owned = self._replicator.get(ownership.client)
+        rival = Rival(ownership.owner, ownership.epoch)
+        if ownership.owner == self._me.gateway:
+            # A replica knows what an earlier boot of ours owned.
+            if owned is not None and owned.record.epoch < ownership.epoch:
+                self._conflicts.overtake(owned, rival, now_ns=now_ns)
+            return False
+        if owned is not None:
+            # A replica may tell of it before the owner does.
+            if owned.record.epoch > ownership.epoch:
+                self._announcer.tell(ownership.owner, ownership.client)
+                return False
+            if not self._meet(owned, rival, now_ns):
+                return False
+        if ownership.owner != sender.gateway:
+            return False
+        record = self._store.get(ownership.client)
+        if record is not None and record.epoch < ownership.epoch:
+            self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)
+            self._store.drop(ownership.client, ownership.epoch)
+        return True
+
+    def _meet(self, owned: OwnedRecord, rival: Rival, now_ns: int) -> bool:
+        """True if a client of ours was given up to somebody with a higher epoch."""
+        return self._handovers.taken(owned, rival, now_ns=now_ns) or self._conflicts.meet(
+            owned, rival, now_ns=now_ns
+        )
+
+
+def _ownership(record: ClientRecord) -> Ownership:
+    return Ownership(client=record.client, owner=record.owner, epoch=record.epoch)
