@@ -22,7 +22,7 @@ from gossipsa.effects import (
 )
 from gossipsa.errors import ConfigurationError, PeerError
 from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
-from gossipsa.introductions import CallKind, Introductions
+from gossipsa.introductions import Answered, CallKind, Introductions
 from gossipsa.mesh_message import (
     MESSAGE_DECODER,
     PROTOCOL_VERSION,
@@ -80,6 +80,7 @@ from gossipsa.wire.sessions import (
 
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
 _RECORDS_UNTOLD_MAX = 64
+_TRUST_WAIT_NS = 500_000_000
 _UNSEALED = tuple(
     bytes((kind,))
     for kind in (introduction.INTRODUCTION, introduction.ANSWER, introduction.STRANGER, introduction.TRUST)
@@ -246,6 +247,8 @@ class Gateway:
         self._partners: tuple[GatewayName, ...] = ()
         self._members_changed = False
         self._is_silent = False
+        # Trust list versions that are waited for before we join, and until when.
+        self._joins: dict[GatewayName, tuple[int, int]] = {}
         self._time = SteadyTime()
         self._now_ns = 0
 
@@ -281,6 +284,7 @@ class Gateway:
             self._contacts.next_deadline_ns(),
             self._placement_due_ns,
             self._ceilings.next_deadline_ns(),
+            min((due_ns for _, due_ns in self._joins.values()), default=None),
         )
         return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
 
@@ -488,7 +492,7 @@ class Gateway:
                 if answered is not None:
                     self._met(answered.name, answered.endpoint)
                     if answered.kind is not CallKind.ONCE:
-                        self._join(answered.name, now_ns)
+                        self._join_with_trust(answered, channel, now_ns)
                     self._greet_again(answered.name, answered.endpoint, channel, now_ns)
             case introduction.STRANGER if source is not None:
                 name = self._sessions.greeted(introduction.ephemeral_of_notice(data))
@@ -508,6 +512,22 @@ class Gateway:
     def _greet_again(self, name: GatewayName, there: Endpoint, channel: Channel, now_ns: int) -> None:
         """The hello that is under way, if there is one, to where the gateway is, by the way that is open."""
         self._emit(self._sessions.greet_again(name, channel=channel, now_ns=now_ns), there)
+
+    def _join_with_trust(self, answered: Answered, channel: Channel, now_ns: int) -> None:
+        """Joins; whoever has a newer trust list is asked for that first, so that nobody is believed who was
+        revoked while we were away. What it says of its list is not proven, and not waited for long."""
+        version = self._keyring.trust.version
+        if answered.trust_version <= version:
+            self._join(answered.name, now_ns)
+        elif answered.name not in self._joins:
+            self._joins[answered.name] = (answered.trust_version, now_ns + _TRUST_WAIT_NS)
+            self._seal(answered.name, OfferTrust(version=version), channel, now_ns)
+
+    def _join_waiting(self, now_ns: int) -> None:
+        for name, (version, due_ns) in tuple(self._joins.items()):
+            if self._keyring.trust.version >= version or now_ns >= due_ns:
+                del self._joins[name]
+                self._join(name, now_ns)
 
     def _join(self, seed: GatewayName, now_ns: int) -> None:
         if self._mesh.is_live(seed):
@@ -723,6 +743,7 @@ class Gateway:
 
     def _finish(self, now_ns: int) -> None:
         self._expel_dropped(now_ns)
+        self._join_waiting(now_ns)
         self._adoption.finish(has_joined=self._swim.joined, now_ns=now_ns)
         self._handovers.finish(now_ns=now_ns)
         self._coordinator.finish(now_ns=now_ns)

@@ -57,6 +57,7 @@ def write_private_file(file: Path, text: str) -> None:
             opened.write(text + "\n")
             opened.flush()
             os.fsync(opened.fileno())
+        _keep_name(file)
     except OSError as error:
         # Half a key would be no key, and stand in the way of the next try.
         file.unlink(missing_ok=True)
@@ -72,9 +73,19 @@ def replace_file(file: Path, data: bytes) -> None:
             opened.flush()
             os.fsync(opened.fileno())
         beside.replace(file)
+        _keep_name(file)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _keep_name(file: Path) -> None:
+    """A file that was written lasts through a power cut only with its entry in the directory."""
+    descriptor = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_gateway_keys(file: Path) -> GatewayKeys:

@@ -55,6 +55,15 @@ class RefusedIdentity(msgspec.Struct, frozen=True):
 class Keyring:
     """This gateway's keys and identity, the trust list, and the peers admitted so far.
 
+    A gateway gets new keys by a new identity for its name: every peer goes by the one issued later
+    (`not_before`) from the moment that it is shown, by whomever, whatever the serials. Whoever has the
+    old keys is not heard from then on. Of two issued in the same second for different keys the first one
+    shown counts. What was seen is forgotten at a restart: to take old keys back for good, revoke their
+    identity.
+
+    Peers leave when their identities are revoked, expire or lose their authority, and for nothing else: a
+    flood of genuine identities fills the rest of PEERS_MAX, and puts out nobody.
+
     Answers `swim.credentials.Credentials`.
 
     Args:

@@ -404,6 +404,11 @@ class Sessions:
         if known is None:
             raise SealError("unknown session")
         conversation, session = known
+        identity = self._keyring.identity_of(conversation.name)
+        if identity is None or identity.exchange_key != conversation.public_key:
+            # Its gateway has other keys now: whoever holds the old ones is not heard any more.
+            self.forget(conversation.name)
+            raise SealError("superseded keys")
         if now_ns - session.made_ns > _SESSION_AGE_MAX_NS:
             raise SealError("old session")
         payload = session.open(channel, data)

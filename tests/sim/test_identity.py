@@ -103,6 +103,38 @@ def test_gateway_that_was_off_hears_of_revocations_when_it_is_back() -> None:
     assert cluster.hosts["g4"].trust == authority.trust
 
 
+def test_list_that_changed_while_a_gateway_was_off_comes_before_it_believes_anybody() -> None:
+    """Too long a list to be shown in answer to an introduction."""
+    cluster = started()
+    for name in ("g4", "g5"):
+        cluster.hosts[name].power_off()
+    authority = cluster.authority
+    revoked = ("g5", *(f"gone{number}" for number in range(100)))
+    authority.trust = revoke(authority.trust, authority.key, names=revoked, now_s=START_S)
+    hand_over(cluster, "g1")
+    cluster.run_for(3 * SECOND_NS)
+    notes = len(cluster.trace.notes)
+    cluster.hosts["g4"].power_on()
+    cluster.run_for(5 * SECOND_NS)
+    said = [note.text.split(" ", 1)[0] for note in cluster.trace.notes[notes:] if note.node == "g4"]
+    assert said.index("trust-list-accepted") < said.index("gateway-alive")
+    assert live_members(cluster, "g4") == 3
+
+
+def test_new_keys_of_a_gateway_take_its_name_from_the_old_ones_for_good() -> None:
+    cluster = started()
+    host = cluster.hosts["g5"]
+    old = host.enrolment
+    restart(cluster, "g5", cluster.authority.enrol("g5", issued_s=START_S))
+    cluster.run_for(5 * SECOND_NS)
+    assert all(live_members(cluster, name) == 4 for name in cluster.hosts)
+    restart(cluster, "g5", old)
+    cluster.run_for(15 * SECOND_NS)
+    others = ("g1", "g2", "g3", "g4")
+    assert all(members(cluster, name)["g5"] == "failed" for name in others)
+    assert any(counts(cluster, name).get("identity-refused", 0) for name in others)
+
+
 def test_trust_list_is_kept_over_a_restart() -> None:
     cluster = started()
     authority = cluster.authority

@@ -417,3 +417,16 @@ def test_session_made_over_streams_is_confirmed_over_them_though_only_datagrams_
     over_streams(pair, pair[A].seal(B, b"y", channel=Channel.DATAGRAM, now_ns=200_000_000), 200_000_000)
     back = pair[B].seal(A, b"z", channel=Channel.STREAM, now_ns=200_000_000)
     assert [message.data[1] for message in back] == [Channel.STREAM.value], "and no hello"
+
+
+def test_old_keys_are_not_heard_from_the_moment_that_new_ones_are_shown() -> None:
+    """Although their session is still young."""
+    keyring = make_keyring(B)
+    pair = established({A: make_sessions(A), B: make_sessions(B, keyring=keyring)})
+    (late,) = pair[A].seal(B, b"stolen", channel=Channel.DATAGRAM, now_ns=1)
+    new = identity_of(A, keys=GatewayKeys.from_seed(b"n" * 32), not_before_s=NOW_S - DAY_S + 1)
+    assert keyring.admit(A, encode(new))
+    with pytest.raises(SealError, match="superseded keys"):
+        pair[B].open(late.data, now_ns=1)
+    with pytest.raises(SealError, match="unknown session"):
+        pair[B].open(late.data, now_ns=1)
