@@ -44,6 +44,12 @@ class Contacts:
         """A sealed datagram of this boot came from there."""
         self._heard[sender.gateway] = (sender, source)
 
+    def heard_over_stream(self, sender: Holder) -> None:
+        """A sealed frame of this boot came. It tells no place: that is where its identity was shown."""
+        known, place = self._heard.get(sender.gateway), self._introduced.get(sender.gateway)
+        if place is not None and (known is None or known[0].boot != sender.boot):
+            self._heard[sender.gateway] = (sender, place)
+
     def forget(self, name: GatewayName) -> None:
         """A gateway is none of ours any more."""
         for known in (self._introduced, self._heard, self._opened):
@@ -57,6 +63,12 @@ class Contacts:
         if heard is not None:
             return heard[1]
         return self._introduced.get(name)
+
+    def endpoints(self, name: GatewayName, member: MemberView | None) -> tuple[Endpoint, ...]:
+        """Where it may be for a handshake, whose success alone tells: as `endpoint` says, or where its
+        identity was shown last."""
+        places = (self.endpoint(name, member), self._introduced.get(name))
+        return tuple(dict.fromkeys(place for place in places if place is not None))
 
     def open_streams(
         self,

@@ -66,7 +66,7 @@ from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire import introduction
 from gossipsa.wire.codec import MessageDecodeError, encode
-from gossipsa.wire.handshake import WIRE_VERSION, is_hello
+from gossipsa.wire.handshake import WIRE_VERSION, is_handshake, is_hello
 from gossipsa.wire.introduction import IntroductionError
 from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import (
@@ -459,8 +459,11 @@ class Gateway:
         if opened is None:
             return
         sender = opened.sender
-        if source is not None and sender.boot == self._sessions.boot_of(sender.gateway, now_ns=now_ns):
-            self._contacts.heard(sender, source)
+        if sender.boot == self._sessions.boot_of(sender.gateway, now_ns=now_ns):
+            if source is None:
+                self._contacts.heard_over_stream(sender)
+            else:
+                self._contacts.heard(sender, source)
         try:
             message = MESSAGE_DECODER.decode(opened.payload)
         except MessageDecodeError as error:
@@ -809,14 +812,13 @@ class Gateway:
                 destination = source or endpoint
                 if destination is not None:
                     self._outbox.do(SendDatagram(destination=destination, data=message.data))
-            elif endpoint is None:
-                continue
-            elif is_hello(message.data):
-                # Nobody may be there; and a gateway that does not know us cannot say so over a stream.
-                self._outbox.do(SendFrame(to=None, destination=endpoint, data=message.data))
-                if not self._mesh.is_live(message.to):
-                    self._introductions.call(endpoint, now_ns=self._now_ns)
-            else:
+            elif is_handshake(message.data):
+                for place in self._contacts.endpoints(message.to, self._swim.member(message.to)):
+                    self._outbox.do(SendFrame(to=None, destination=place, data=message.data))
+                    if is_hello(message.data) and not self._mesh.is_live(message.to):
+                        # Whoever does not know us cannot say so over a stream.
+                        self._introductions.call(place, now_ns=self._now_ns)
+            elif endpoint is not None:
                 self._outbox.do(SendFrame(to=message.to, destination=endpoint, data=message.data))
 
     def _endpoint_of(self, name: GatewayName) -> Endpoint | None:

@@ -98,6 +98,11 @@ def is_hello(data: bytes) -> bool:
     return data[:2] == bytes((WIRE_VERSION, HELLO))
 
 
+def is_handshake(data: bytes) -> bool:
+    """By its header alone: a hello, or a welcome."""
+    return data[:1] == bytes((WIRE_VERSION,)) and data[1:2] in (bytes((HELLO,)), bytes((WELCOME,)))
+
+
 def hint_of_hello(hello: bytes) -> bytes:
     return hello[2 : 2 + KEY_HINT_BYTES]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sim.cluster import Cluster, ClusterSettings
+from ipaddress import IPv4Address
+
+from gossipsa.identifiers import Endpoint
+from sim.cluster import MESH_PORT, Cluster, ClusterSettings
 from sim.network import DATAGRAM_TRAFFIC
 from sim.virtual_clock import SECOND_NS
 
@@ -44,5 +47,21 @@ def test_gateway_reached_by_streams_only_rejoins_after_a_restart() -> None:
     cluster.run_for(10 * SECOND_NS)
     assert not any("g5" in live_members(cluster, name) for name in ("g1", "g2", "g3", "g4"))
     cluster.hosts["g5"].start_process()
+    cluster.run_for(5 * SECOND_NS)
+    assert everybody_is_live(cluster)
+
+
+def test_gateway_reached_by_streams_only_rejoins_at_another_address() -> None:
+    cluster = Cluster(ClusterSettings(gateways=5, clients=0), seed=3)
+    filtered(cluster, "g5")
+    cluster.start()
+    cluster.run_for(5 * SECOND_NS)
+    host = cluster.hosts["g5"]
+    host.kill_process()
+    cluster.run_for(3 * SECOND_NS)
+    del cluster._by_mesh[host.mesh]
+    host.mesh = Endpoint(IPv4Address("10.255.7.7"), MESH_PORT)
+    cluster._by_mesh[host.mesh] = host
+    host.start_process()
     cluster.run_for(5 * SECOND_NS)
     assert everybody_is_live(cluster)
