@@ -20,6 +20,8 @@ from sim.virtual_clock import MILLISECOND_NS
 
 Words = tuple[str, ...]
 
+_RETURN_MIN_MS, _RETURN_MAX_MS = 1_000, 3_600_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
@@ -138,6 +140,10 @@ def _reconnection(random: Random, gateways: Sequence[str], clients: Sequence[str
     return (random.choice(clients), random.choice(gateways))
 
 
+def _return(random: Random, _: Sequence[str], __: Sequence[str]) -> Words:
+    return (str(random.choice((1_000, 2_500, 6_000))),)
+
+
 # Doing.
 
 _REFUSABLE: Mapping[str, Operation] = MappingProxyType(
@@ -229,6 +235,32 @@ def _reconnect(scene: Scene, words: Words, _: int) -> None:
         scene.faults.reconnect(client, gateway)
 
 
+def _give_clients_back(_: Scene, __: Words, ___: int) -> None:
+    """Nothing at its time: gateways are started with it, by `returns_after_ns`."""
+
+
+def returns_after_ns(schedule: Schedule) -> int:
+    """How long a gateway must be well to get its clients back: what the first `return` says; 0 for never.
+
+    Raises:
+        ScheduleError: it is no number of milliseconds.
+    """
+    fault = next((fault for fault in schedule.faults if fault.kind == "return"), None)
+    if fault is None:
+        return 0
+    text = " ".join(fault.arguments)
+    if not text.isdecimal() or not _RETURN_MIN_MS <= int(text) <= _RETURN_MAX_MS:
+        raise ScheduleError(f"a return names {_RETURN_MIN_MS} to {_RETURN_MAX_MS} ms, not {text!r}")
+    return int(text) * MILLISECOND_NS
+
+
+def _drain(scene: Scene, words: Words, lasts_ns: int) -> None:
+    (name,) = words
+    if name in scene.schedule.nodes:
+        scene.faults.drain(name)
+        scene.cluster.clock.after(lasts_ns, lambda: scene.faults.undrain(name))
+
+
 def _refuse(faults: Faults, name: str, words: Words, _: int) -> None:
     operation, error, requests = words
     faults.refuse(name, _REFUSABLE[operation], getattr(errno, error), int(requests))
@@ -260,6 +292,8 @@ KINDS: Mapping[str, FaultKind] = MappingProxyType(
             draw=_gateway,
             inflict=_for_a_node(lambda faults, name, _, lasts_ns: faults.leave(name, lasts_ns)),
         ),
+        "drain": FaultKind(weight=2, lasts_ms=(500, 9_000), draw=_gateway, inflict=_drain),
+        "return": FaultKind(weight=1, lasts_ms=None, draw=_return, inflict=_give_clients_back),
         "pause": FaultKind(
             weight=2,
             lasts_ms=(50, 6_000),

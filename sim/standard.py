@@ -7,9 +7,11 @@ from dataclasses import replace
 from random import Random
 from typing import IO, Any
 
+import msgspec
+
 from sim.checkers import Patience
 from sim.cluster import ClusterSettings
-from sim.fault_kinds import KINDS, Scene, draw_fault, inflict
+from sim.fault_kinds import KINDS, Scene, draw_fault, inflict, returns_after_ns
 from sim.random_streams import RandomStreams
 from sim.scenarios.scenario import Outcome, Scenario, Stage, run
 from sim.schedule import Fault, Schedule
@@ -24,7 +26,19 @@ _REST_S = 30
 _PATIENCE = Patience(served_again_ns=20 * SECOND_NS, settled_ns=24 * SECOND_NS, may_lose_clients=True)
 _CLUSTER = ClusterSettings(packet_interval_ns=150 * MILLISECOND_NS)
 _DEATHS = frozenset({"crash", "cutoff", "divide", "pause", "suspend"})
-_WORST = ("rekey", "rekey", "roam", "crash", "leave", "kill", "replay", "refuse", "charon", "reconnect")
+_WORST = (
+    "rekey",
+    "rekey",
+    "roam",
+    "crash",
+    "leave",
+    "kill",
+    "drain",
+    "replay",
+    "refuse",
+    "charon",
+    "reconnect",
+)
 
 
 def draw_schedule(seed: int) -> Schedule:
@@ -54,12 +68,13 @@ def run_schedule(
     Args:
         planted: as for `sim.scenarios.scenario.run`.
     """
+    takeover = msgspec.structs.replace(_CLUSTER.takeover, return_after_ns=returns_after_ns(schedule))
     scenario = Scenario(
         name="standard",
         summary=str(schedule),
         script=_script(schedule),
         duration_s=schedule.healed_ms / 1_000 + _REST_S,
-        cluster=replace(_CLUSTER, gateways=schedule.gateways, clients=schedule.clients),
+        cluster=replace(_CLUSTER, gateways=schedule.gateways, clients=schedule.clients, takeover=takeover),
         patience=_PATIENCE,
     )
     outcome = run(scenario, seed, copy_trace_to=copy_trace_to, **planted)

@@ -48,6 +48,12 @@ def test_malformed_schedule_is_refused(text: str) -> None:
         parse_schedule(text)
 
 
+@pytest.mark.parametrize("words", ["", "soon", "999", "3600001", "2000 3000"])
+def test_return_that_names_no_time_is_refused(words: str) -> None:
+    with pytest.raises(ScheduleError):
+        run_schedule(parse_schedule(f"g2 c1; 0 return {words}"), 0)
+
+
 @given(st.integers(0, 1 << 32))
 @settings(max_examples=50)
 def test_seed_draws_the_same_schedule_again_and_it_is_one_line(seed: int) -> None:
