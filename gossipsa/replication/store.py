@@ -32,6 +32,9 @@ class RecordStore:
         """By owner."""
         self._of_owner: dict[GatewayName, dict[int, dict[ClientId, None]]] = {}
         """By owner and shard."""
+        self._activity: dict[ClientId, int] = {}
+        """By client, the number of its latest activity; these are counted through all clients."""
+        self._activities = 0
         self._of_address: dict[IpAddress, dict[ClientId, None]] = {}
 
     def __len__(self) -> int:
@@ -80,6 +83,10 @@ class RecordStore:
             and self._parts.total() + more <= PARTS_MAX
         )
 
+    def activity(self, client: ClientId) -> int:
+        """Higher for a client whose owner told later of something that it had sent; 0 for one not known."""
+        return self._activity.get(client, 0)
+
     def put(self, copy: RecordCopy) -> ClientRecord | None:
         """Keeps a copy if it is newer.
 
@@ -110,6 +117,7 @@ class RecordStore:
                     (record.client, grant.outbound_spi, creators[grant.outbound_spi]), grant.lanes
                 )
         self._link(record)
+        self._note_activity(known, record)
         return None
 
     def take(self, client: ClientId) -> ClientRecord | None:
@@ -117,6 +125,7 @@ class RecordStore:
         record = self._records.get(client)
         if record is not None:
             self._unlink(record)
+            del self._activity[client]
         return record
 
     def drop(self, client: ClientId, epoch: Epoch) -> bool:
@@ -125,6 +134,7 @@ class RecordStore:
         if record is None or record.epoch > epoch:
             return False
         self._unlink(record)
+        del self._activity[client]
         for key in key_ids(record):
             self._ledger.burn(key)
         return True
@@ -137,7 +147,8 @@ class RecordStore:
         """
         record = self._records.get(update.client)
         if record is not None and record.epoch == update.epoch:
-            self._records[update.client] = record.with_counters(update.counters)
+            self._records[update.client] = newer = record.with_counters(update.counters)
+            self._note_activity(record, newer)
         return record if record is not None and record.epoch > update.epoch else None
 
     def raise_ceilings(self, client: ClientId, ceilings: Mapping[int, int]) -> None:
@@ -145,6 +156,14 @@ class RecordStore:
         record = self._records.get(client)
         if record is not None:
             self._records[client] = record.with_ceilings(ceilings)
+
+    def _note_activity(self, before: ClientRecord | None, after: ClientRecord) -> None:
+        """The client sent something: its state changed, or more of it was received."""
+        if before is None or before.state != after.state or _received(before) < _received(after):
+            self._activities += 1
+            self._activity[after.client] = self._activities
+        else:
+            self._activity.setdefault(after.client, 0)
 
     def _link(self, record: ClientRecord) -> None:
         self._records[record.client] = record
@@ -171,3 +190,7 @@ class RecordStore:
             sharing.pop(record.client, None)
             if not sharing:
                 del self._of_address[address]
+
+
+def _received(record: ClientRecord) -> int:
+    return sum(entry.received for entry in record.counters)

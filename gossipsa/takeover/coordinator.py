@@ -25,6 +25,7 @@ from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
+from gossipsa.takeover.install_queue import InstallQueue
 from gossipsa.takeover.liveness import IkeLiveness, IkeVerdict
 from gossipsa.takeover.messages import (
     AnswerClaims,
@@ -143,7 +144,7 @@ class Coordinator:
         self._entropy = entropy
         self._attempts: dict[ClientId, _Attempt] = {}
         self._by_spis: dict[IkeSpis, ClientId] = {}
-        self._queue: dict[ClientId, None] = {}
+        self._queue = InstallQueue()
         self._slots = 0
         self._timers: Timers[ClientId] = Timers()
         self._gateways: dict[GatewayName, _DeadGateway] = {}
@@ -240,8 +241,9 @@ class Coordinator:
 
     def finish(self, *, now_ns: int) -> None:
         """Ends a run of the core: hands out slots, and sends what was collected."""
-        while self._queue and self._slots < self._settings.installs_at_once_max:
-            client = next(iter(self._queue))
+        while (
+            self._slots < self._settings.installs_at_once_max and (client := self._queue.first()) is not None
+        ):
             self._fire(self._attempts[client], Event.SLOT_FREE, now_ns)
         for (to, owner), claims in self._claims.items():
             for start in range(0, len(claims), CLIENTS_A_MESSAGE_MAX):
@@ -358,14 +360,14 @@ class Coordinator:
         attempt.state = after
         self._slots += attempt.has_slot - had_slot
         self._timers.cancel(attempt.client)
-        self._queue.pop(attempt.client, None)
+        self._queue.discard(attempt.client)
         match after:
             case State.WAITING:
                 self._wait(attempt, event, now_ns)
             case State.CLAIMING:
                 self._claim(attempt, now_ns)
             case State.QUEUED:
-                self._queue[attempt.client] = None
+                self._queue.add(attempt.client, activity=self._store.activity(attempt.client))
             case State.INSTALLING:
                 self._install(attempt, now_ns)
             case State.REDIRECTING:
@@ -746,7 +748,7 @@ class Coordinator:
         elif verdict is IkeVerdict.SILENT:
             dead.begun = True
             self._outbox.report("takeover-begun", gateway=name, count=len(records))
-            for record in records:
+            for record in sorted(records, key=lambda each: -self._store.activity(each.client)):
                 if record.client not in self._attempts:
                     self._begin(record, now_ns)
 
@@ -772,7 +774,7 @@ class Coordinator:
     def _forget(self, attempt: _Attempt) -> None:
         self._attempts.pop(attempt.client, None)
         self._timers.cancel(attempt.client)
-        self._queue.pop(attempt.client, None)
+        self._queue.discard(attempt.client)
         if attempt.spis is not None:
             self._by_spis.pop(attempt.spis, None)
 
