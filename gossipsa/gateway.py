@@ -20,7 +20,7 @@ from gossipsa.effects import (
     SendDatagram,
     SendFrame,
 )
-from gossipsa.errors import ConfigurationError, PeerError
+from gossipsa.errors import PeerError
 from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
 from gossipsa.introductions import Answered, CallKind, Introductions
 from gossipsa.mesh_message import (
@@ -535,9 +535,7 @@ class Gateway:
     def _join(self, seed: GatewayName, now_ns: int) -> None:
         if self._mesh.is_live(seed):
             return
-        # With more seeds than swim takes at once, the others are known from those.
-        with contextlib.suppress(ConfigurationError):
-            self._take_swim(self._swim.join((seed,), now_ns=now_ns), now_ns)
+        self._take_swim(self._swim.join((seed,), now_ns=now_ns), now_ns)
 
     def _hear_message(self, sender: Holder, message: MeshMessage, now_ns: int) -> None:
         match message:

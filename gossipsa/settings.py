@@ -16,7 +16,7 @@ def _check(name: str, value: int, lowest: int, highest: int) -> None:
         raise ConfigurationError(f"{name} is {value}, but must be {lowest} to {highest}")
 
 
-SEEDS_MAX = 16
+SEEDS_MAX = 1_024
 
 
 class ReplicationSettings(msgspec.Struct, frozen=True, kw_only=True):

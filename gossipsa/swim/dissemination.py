@@ -19,6 +19,8 @@ SMALLEST_BYTES = 24
 """No update is smaller."""
 EXAMINED_MAX = 256
 """Updates looked at for one packet: those that come after wait for another one."""
+MISFITS_MAX = 8
+"""Updates that may be found too long for what is left of a packet before it counts as full."""
 NO_WITNESS = GatewayName("")
 
 
@@ -102,12 +104,16 @@ class PiggybackQueue:
         # In a small mesh everybody is told several times, in a large one nobody twice by the same member.
         told_max = -(-limit // max(1, peers))
         taken: list[_Item] = []
+        misfits = 0
         for item in islice(self._in_order(), EXAMINED_MAX):
-            if bytes_max < SMALLEST_BYTES:
+            if bytes_max < SMALLEST_BYTES or misfits == MISFITS_MAX:
                 break
             # A suspect hears of it by the buddy system, everybody of what it said itself.
             known = item.update.member == to and (self._settings.buddy or not item.update.accuses)
-            if known or item.told.get(to, 0) >= told_max or item.encoded_bytes > bytes_max:
+            if known or item.told.get(to, 0) >= told_max:
+                continue
+            if item.encoded_bytes > bytes_max:
+                misfits += 1
                 continue
             bytes_max -= item.encoded_bytes
             taken.append(item)

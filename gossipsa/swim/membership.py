@@ -88,6 +88,8 @@ class Membership:
         self._members: dict[GatewayName, Member] = {}
         self._expelled: dict[GatewayName, None] = {}
         self._by_state: dict[MemberState, dict[GatewayName, Member]] = {state: {} for state in MemberState}
+        self._accused: dict[GatewayName, dict[GatewayName, None]] = {}
+        """By witness, whom it suspects."""
         self.digest = TableDigest()
         """Of all members, and of ourselves as soon as that is put in."""
 
@@ -108,8 +110,8 @@ class Membership:
         """Members in this state, in the order in which they came into it."""
         return tuple(self._by_state[state].values())
 
-    def count(self, *states: MemberState) -> int:
-        return sum(len(self._by_state[state]) for state in states)
+    def count(self, state: MemberState) -> int:
+        return len(self._by_state[state])
 
     @property
     def live_count(self) -> int:
@@ -175,6 +177,7 @@ class Membership:
         member = self._members[name]
         if member.suspicion is None or not member.suspicion.confirm(testimony):
             return []
+        self._accused.setdefault(testimony.witness, {})[name] = None
         return [_event(Change.SUSPECTED, member)]
 
     def expel(self, name: GatewayName) -> list[Event]:
@@ -187,10 +190,15 @@ class Membership:
             return []
         events = [_event(Change.FAILED, member)] if member.state.live else []
         self._remove(name)
-        for suspect in self.in_state(_SUSPECT):
-            if suspect.suspicion is not None:
-                suspect.suspicion.disregard(name)
+        self.disregard(name)
         return events
+
+    def disregard(self, witness: GatewayName) -> None:
+        """This one can bear witness no more."""
+        for name in self._accused.pop(witness, {}):
+            suspicion = self._members[name].suspicion
+            if suspicion is not None:
+                suspicion.disregard(witness)
 
     def readmit(self, name: GatewayName) -> None:
         """Believe again what is said about an expelled one."""
@@ -246,12 +254,13 @@ class Membership:
         # Whatever was rumoured is answered: by a higher incarnation, or by having come true.
         if member.rumour is not None and claim_key(member.rumour) <= member.key:
             member.rumour = None
+        self._acquit(member)
         if member.state is MemberState.SUSPECT:
             member.suspicion = Suspicion(testimony=update.evidence[0], now_ns=now_ns, settings=self._settings)
             for testimony in update.evidence[1:]:
                 member.suspicion.confirm(testimony)
-        else:
-            member.suspicion = None
+            for witness in member.suspicion.witnesses:
+                self._accused.setdefault(witness, {})[member.name] = None
         member.evidence = update.evidence if member.state is MemberState.FAILED else ()
         for state, members in self._by_state.items():
             if state is member.state:
@@ -260,8 +269,18 @@ class Membership:
                 members.pop(member.name, None)
         self.digest.set(member.name, member.boot, member.incarnation, member.state)
 
+    def _acquit(self, member: Member) -> None:
+        """It is suspected no more, or anew."""
+        for witness in () if member.suspicion is None else member.suspicion.witnesses:
+            accused = self._accused.get(witness, {})
+            accused.pop(member.name, None)
+            if not accused:
+                self._accused.pop(witness, None)
+        member.suspicion = None
+
     def _remove(self, name: GatewayName) -> None:
         member = self._members.pop(name)
+        self._acquit(member)
         del self._by_state[member.state][name]
         self.digest.discard(name)
 

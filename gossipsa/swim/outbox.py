@@ -184,6 +184,8 @@ class Outbox:
 
     def _split_messages(self, messages: list[Message], bytes_max: int) -> list[tuple[Message, ...]]:
         """Packets of messages, each within so many bytes: the last one carries updates too."""
+        if not messages:
+            return [()]
         parts: list[list[Message]] = [[]]
         room_bytes = bytes_max
         for message in messages:

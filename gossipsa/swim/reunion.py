@@ -42,16 +42,17 @@ class SeedCalls:
         """True once the full state of somebody has arrived."""
 
     def add(self, seeds: Sequence[GatewayName], *, now_ns: int) -> None:
-        """Call these, now.
+        """Call these, now. Those that were called in vain most often make room for them.
 
         Raises:
             ConfigurationError: more than `seeds_max`.
         """
-        wanted = dict.fromkeys((*self._calls, *seeds))
-        if len(wanted) > self._settings.seeds_max:
-            raise ConfigurationError(
-                f"swim: {len(wanted)} seeds, at most {self._settings.seeds_max} possible"
-            )
+        if len(seeds) > self._settings.seeds_max:
+            raise ConfigurationError(f"swim: {len(seeds)} seeds, at most {self._settings.seeds_max} possible")
+        for seed in seeds:
+            self._calls.pop(seed, None)
+        while len(self._calls) + len(seeds) > self._settings.seeds_max:
+            del self._calls[max(self._calls, key=lambda name: self._calls[name].wait_ns)]
         for index, seed in enumerate(seeds):
             # The first few are called at once; the others wait, and are mostly known by their turn.
             batch = (index // self._settings.join_parallel + 1).bit_length() - 1

@@ -87,7 +87,7 @@ class SwimSettings:
     join_parallel: int = 3
     """Seeds asked for their full state at first; twice as many with each retry while nobody answers."""
     seeds_max: int = 64
-    """Seeds remembered; more are refused."""
+    """Seeds called at once; beyond that, those called in vain most often give way to new ones."""
     reunion_interval_ns: int = 1 * SECOND_NS
     """Time between two attempts to reach a failed member, one at a time: partitions heal by this."""
     reunion_burst: int = 16

@@ -89,6 +89,7 @@ from gossipsa.swim.ring import RandomSource
 from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.suspicion import Suspicion
+from gossipsa.swim.verdict_queue import VerdictQueue
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
 
@@ -116,10 +117,6 @@ WAYS_CHECKED_PER_ROUND = 4
 """Members asked out of turn each round, over each transport, because it seems to be closed."""
 STREAMS_SHARED_MAX = 16
 """Members whose streams are tried at each check because state goes over them; more are ignored."""
-SUSPECTS_EXACT_MAX = 16
-"""Suspects whose deadlines are looked at in every turn; of more, at every beat."""
-VERDICT_BEAT_NS = 10 * MILLISECOND_NS
-"""How often all suspects are looked at while there are many: no packet costs as much as all of them."""
 
 
 def one_site(name: GatewayName) -> str:
@@ -179,6 +176,9 @@ class Swim:
         self._flaps = FlapDamping(settings)
         self._false_alarms = FlapDamping(settings)
         """By witness: suspicions that nobody shared, and that were refuted."""
+        self._verdicts = VerdictQueue()
+        self._few_alive = 0
+        """Members that are alive and not suspected, so far as their number matters to verdicts."""
         self._prober = Prober(settings)
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
@@ -211,7 +211,6 @@ class Swim:
         self._scheduled_ns: int | None = None
         """When we asked to be called; None before the first turn."""
         self._round_ns = 0
-        self._verdicts_ns = 0
         self._gossip_ns = 0
         self._stream_check_ns = 0
         self._deadline_ns: int | None = None
@@ -344,12 +343,6 @@ class Swim:
         if self._own.left:
             return min(deadlines, default=self._now_ns + HOUR_NS)
         deadlines += [self._round_ns, self._exchange.next_deadline_ns()]
-        if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
-            deadlines.append(self._verdicts_ns)
-        else:
-            for suspect in self._table.in_state(MemberState.SUSPECT):
-                if suspect.suspicion is not None:
-                    deadlines.append(self._verdict_ns(suspect, suspect.suspicion))
         for name in self._watch:
             member = self._table.get(name)
             if member is not None and member.state.live and name not in self._prober:
@@ -358,7 +351,11 @@ class Swim:
             deadlines.append(self._reunion.next_deadline_ns())
         deadlines += [
             deadline
-            for deadline in (self._prober.next_deadline_ns(), self._seeds.next_deadline_ns())
+            for deadline in (
+                self._verdicts.next_deadline_ns(),
+                self._prober.next_deadline_ns(),
+                self._seeds.next_deadline_ns(),
+            )
             if deadline is not None
         ]
         return min(deadlines)
@@ -410,6 +407,7 @@ class Swim:
         self._begin(now_ns)
         if name != self._name:
             self._events += self._table.expel(name)
+            self._verdicts.discard(name)
             self._prober.cancel(name)
             self._rings.discard(name)
             self._news.drop(name)
@@ -449,6 +447,7 @@ class Swim:
                 self._recover_from_stall(late_ns)
 
     def _end(self) -> Outputs:
+        self._look_again_if_few()
         peers = self._table.live_count
         gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
         if gossiping:
@@ -562,6 +561,7 @@ class Swim:
                 self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
         if verdict and suspicion is not None and self._evidence.convicts(member, alone=False):
             suspicion.verdict_heard = True
+            self._look_in_time(member)
 
     def _doubt(self, member: Member, verdict: Update, sender: GatewayName) -> None:
         if not self._doubts.take(1, self._now_ns):
@@ -661,17 +661,20 @@ class Swim:
                 self._look_at_neighbours(update.member)
             self._prober.cancel(update.member)
             self._rings.discard(update.member)
+            self._verdicts.discard(update.member)
             if self._reachability.is_open(update.member, Transport.DATAGRAM):
                 self._reachability.forget(update.member)
-            for suspect in self._table.in_state(MemberState.SUSPECT):
-                if suspect.suspicion is not None:
-                    suspect.suspicion.disregard(update.member)
+            self._table.disregard(update.member)
             return
         self._rings.add(update.member, self._site_of(update.member))
         self._coordinates.want(update.member)
-        if update.state is MemberState.SUSPECT:
+        member = self._table.get(update.member)
+        if member is not None and member.suspicion is not None:
+            self._look_in_time(member)
             self._form_opinion(update.member)
-        elif returned:
+            return
+        self._verdicts.discard(update.member)
+        if returned:
             # It was cut off, and so were others perhaps: call them, and compare all we know.
             self._call_others_that_failed()
             if sender == update.member:
@@ -697,12 +700,16 @@ class Swim:
         self._false_alarms.release(now_ns=self._now_ns)
         for name in self._flaps.release(now_ns=self._now_ns):
             self._events.append(MemberSteady(name=name))
+            member = self._table.get(name)
+            if member is not None:
+                self._look_in_time(member)
 
     def _confirm(self, member: Member, testimony: Testimony) -> None:
         events = self._table.confirm(member.name, testimony)
         if not events:
             return
         self._events += events
+        self._look_in_time(member)
         coalesce = self._flaps.suppressed(member.name)
         evidence = member.testimonies if coalesce else (testimony,)
         self._news.push(member.accused(MemberState.SUSPECT, evidence), coalesce=coalesce)
@@ -757,22 +764,32 @@ class Swim:
             return deadline_ns
         return max(deadline_ns, suspicion.ask_ns)
 
+    def _look_in_time(self, suspect: Member) -> None:
+        """Something may have brought the verdict forward."""
+        if suspect.suspicion is not None:
+            self._verdicts.look(suspect.name, at_ns=self._verdict_ns(suspect, suspect.suspicion))
+
+    def _look_again_if_few(self) -> None:
+        """The fewer there are to confirm a suspicion, the sooner the verdict, down to the lone survivor's."""
+        few = min(self._table.count(MemberState.ALIVE), self._settings.confirmations + 1)
+        if few != self._few_alive:
+            self._few_alive = few
+            for suspect in self._table.in_state(MemberState.SUSPECT):
+                self._look_in_time(suspect)
+
     def _pass_verdicts(self) -> None:
-        if self._table.count(MemberState.SUSPECT) > SUSPECTS_EXACT_MAX:
-            if self._now_ns < self._verdicts_ns:
-                return
-            self._verdicts_ns = self._now_ns + VERDICT_BEAT_NS
-        for suspect in self._table.in_state(MemberState.SUSPECT):
-            suspicion = suspect.suspicion
-            assert suspicion is not None, "in state SUSPECT"
-            if self._now_ns < self._verdict_ns(suspect, suspicion):
+        for name in self._verdicts.due(now_ns=self._now_ns):
+            suspect = self._table.get(name)
+            if suspect is None or suspect.suspicion is None:
                 continue
-            evidence = self._evidence.convicts(suspect, alone=self._alone())
-            if evidence:
-                self._accept(suspect.accused(MemberState.FAILED, evidence), None)
-            else:
-                suspicion.ask_again(self._now_ns)
+            if self._now_ns >= self._verdict_ns(suspect, suspect.suspicion):
+                evidence = self._evidence.convicts(suspect, alone=self._alone())
+                if evidence:
+                    self._accept(suspect.accused(MemberState.FAILED, evidence), None)
+                    continue
+                suspect.suspicion.ask_again(self._now_ns)
                 self._probe(suspect, accuse=True)
+            self._look_in_time(suspect)
 
     def _accusation(self, name: GatewayName) -> Update | None:
         member = self._table.get(name)
@@ -892,7 +909,7 @@ class Swim:
 
     def _hear_coordinate(self, sender: GatewayName, encoded: bytes, rtt_ns: int) -> None:
         try:
-            self._coordinates.hear(sender, encoded, rtt_ns=rtt_ns, now_ns=self._now_ns)
+            self._coordinates.hear(sender, encoded, rtt_ns=rtt_ns)
         except CoordinateRefusedError as error:
             self._events.append(CoordinateRefused(sender=sender, reason=str(error)))
 
@@ -1036,7 +1053,7 @@ class Swim:
             member = self._table.get(name)
             if member is not None:
                 self._probe(member, accuse=True, locate=True)
-        for name in self._coordinates.take_wanted(LOCATED_PER_ROUND, self._table.live, now_ns=self._now_ns):
+        for name in self._coordinates.take_wanted(LOCATED_PER_ROUND, self._table.live):
             if name not in self._prober:
                 self._post([self._prober.ping(name, now_ns=self._now_ns, locate=True)])
 

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from gossipsa.identifiers import GatewayName
-from gossipsa.swim.coordinate_map import REFRESH_NS, CoordinateMap
+from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import DIMENSIONS, Coordinate, CoordinateRefusedError
 from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
 from sim.mesh.network import Network, names
@@ -19,14 +19,14 @@ def known(*, members_max: int = 8) -> CoordinateMap:
     return CoordinateMap(Random(1), members_max=members_max)
 
 
-def take(coordinates: CoordinateMap, count: int, *, now_ns: int = 0) -> list[GatewayName]:
-    return coordinates.take_wanted(count, lambda name: True, now_ns=now_ns)
+def take(coordinates: CoordinateMap, count: int) -> list[GatewayName]:
+    return coordinates.take_wanted(count, lambda name: True)
 
 
 def test_last_word_of_each_is_kept_and_moves_us() -> None:
     coordinates = known()
     before = coordinates.own
-    coordinates.hear(THEM, FAR.encode(), rtt_ns=RTT_NS, now_ns=0)
+    coordinates.hear(THEM, FAR.encode(), rtt_ns=RTT_NS)
     assert coordinates.get(THEM) == FAR
     assert coordinates.own != before
 
@@ -37,7 +37,7 @@ def test_refused_word_changes_nothing(encoded: bytes, rtt_ns: int) -> None:
     coordinates.want(THEM)
     before = coordinates.own
     with pytest.raises(CoordinateRefusedError):
-        coordinates.hear(THEM, encoded, rtt_ns=rtt_ns, now_ns=0)
+        coordinates.hear(THEM, encoded, rtt_ns=rtt_ns)
     assert coordinates.get(THEM) is None
     assert coordinates.own == before
     assert take(coordinates, 1) == [THEM]
@@ -47,7 +47,7 @@ def test_one_late_packet_is_no_measurement() -> None:
     steady, disturbed = known(), known()
     for coordinates, third_ns in ((steady, RTT_NS), (disturbed, 2 * SECOND_NS)):
         for rtt_ns in (RTT_NS, RTT_NS, third_ns):
-            coordinates.hear(THEM, FAR.encode(), rtt_ns=rtt_ns, now_ns=0)
+            coordinates.hear(THEM, FAR.encode(), rtt_ns=rtt_ns)
     assert steady.own == disturbed.own
 
 
@@ -57,28 +57,27 @@ def test_those_never_heard_are_asked_in_turn_until_they_answer() -> None:
         coordinates.want(name)
     assert take(coordinates, 2) == [OTHERS[0], OTHERS[1]]
     assert take(coordinates, 2) == [OTHERS[2], OTHERS[0]]
-    coordinates.hear(OTHERS[1], FAR.encode(), rtt_ns=RTT_NS, now_ns=0)
+    coordinates.hear(OTHERS[1], FAR.encode(), rtt_ns=RTT_NS)
     coordinates.want(OTHERS[1])
     assert take(coordinates, 9) == [OTHERS[2], OTHERS[0]]
     # Those who are gone are not asked, and forgotten.
-    assert coordinates.take_wanted(9, lambda name: False, now_ns=0) == []
+    assert coordinates.take_wanted(9, lambda name: False) == []
     assert take(coordinates, 9) == []
 
 
-def test_old_word_is_asked_for_again_once() -> None:
+def test_those_who_said_it_are_not_asked_out_of_turn_again() -> None:
+    """However many they are: the round robin asks them."""
     coordinates = known()
-    for now_ns, name in enumerate(OTHERS[:2]):
-        coordinates.hear(name, FAR.encode(), rtt_ns=RTT_NS, now_ns=now_ns)
-    assert take(coordinates, 2, now_ns=REFRESH_NS - 1) == []
-    assert take(coordinates, 2, now_ns=REFRESH_NS) == [OTHERS[0]]
-    assert take(coordinates, 2, now_ns=REFRESH_NS) == []
-    assert take(coordinates, 2, now_ns=REFRESH_NS + 1) == [OTHERS[1]]
+    for name in OTHERS[:2]:
+        coordinates.want(name)
+        coordinates.hear(name, FAR.encode(), rtt_ns=RTT_NS)
+    assert take(coordinates, 2) == []
 
 
 def test_no_more_are_kept_than_there_may_be_members() -> None:
     coordinates = known(members_max=2)
     for name in OTHERS[:3]:
-        coordinates.hear(name, FAR.encode(), rtt_ns=RTT_NS, now_ns=0)
+        coordinates.hear(name, FAR.encode(), rtt_ns=RTT_NS)
     assert [coordinates.get(name) for name in OTHERS[:3]] == [None, FAR, FAR]
 
 

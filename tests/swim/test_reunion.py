@@ -9,7 +9,7 @@ import pytest
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.reunion import ReunionBeat, SeedCalls
-from gossipsa.swim.settings import LAN
+from gossipsa.swim.settings import LAN, SECOND_NS
 from tests.swim.claims import OTHERS
 
 
@@ -72,6 +72,17 @@ def test_too_many_seeds_are_refused_and_none_is_added() -> None:
     with pytest.raises(ConfigurationError):
         calls.add(OTHERS[:3], now_ns=0)
     assert calls.next_deadline_ns() is None
+
+
+def test_seeds_called_in_vain_make_room_for_new_ones() -> None:
+    """As seeds come in one after the other none is refused, and the table stays bounded."""
+    calls = SeedCalls(replace(LAN, seeds_max=2))
+    calls.add(OTHERS[:1], now_ns=0)
+    calls.due(known=nobody, now_ns=0)
+    for name in OTHERS[1:4]:
+        calls.add([name], now_ns=0)
+        assert calls.due(known=nobody, now_ns=0) == [name]
+    assert len(calls.due(known=nobody, now_ns=SECOND_NS)) == 2
 
 
 def test_failed_members_are_called_in_turn_one_each_interval() -> None:
