@@ -41,8 +41,7 @@ class MeshView:
         return metadata is not None and metadata.draining
 
     def is_live(self, name: GatewayName) -> bool:
-        member = self._swim.member(name)
-        return member is not None and member.state.live
+        return self._swim.is_live(name)
 
     def live(self) -> tuple[GatewayName, ...]:
         return tuple(member.name for member in self._swim.members.values() if member.state.live)

@@ -257,6 +257,10 @@ class Swim:
         member = self._table.get(name)
         return None if member is None else self._view(member)
 
+    def is_live(self, name: GatewayName) -> bool:
+        """True for a member that is alive or suspected."""
+        return self._table.live(name)
+
     def _view(self, member: Member) -> MemberView:
         return member.view(
             flapping=self._flaps.suppressed(member.name), closed=self._reachability.closed(member.name)

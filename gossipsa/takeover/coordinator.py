@@ -6,6 +6,7 @@ the record stays a copy of the dead owner's.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 
@@ -49,6 +50,8 @@ from gossipsa.timers import Timers
 _MS = 1_000_000
 _TURN_MARGIN_NS = 250 * _MS
 _TURN_JITTER_NS = 50 * _MS
+_BEGIN_NS = 100_000
+"""So long, and less, a gateway takes to begin with one client of many: it is not passed over meanwhile."""
 _SENDINGS_WITH_SLOT = 3
 _CONSENTED_MAX = 65_536
 """Clients taken with consent, whose former owners have yet to tell their last numbers."""
@@ -107,13 +110,16 @@ class _Attempt:
 
 
 class _DeadGateway:
-    __slots__ = ("begun", "failed", "liveness", "vetoed")
+    __slots__ = ("backlog", "begun", "clients", "failed", "liveness", "vetoed")
 
     def __init__(self, liveness: IkeLiveness) -> None:
         self.liveness = liveness
         self.failed = False
         self.begun = False
         self.vetoed = False
+        self.clients = 0
+        self.backlog: deque[ClientId] = deque()
+        """Clients that are yet to be begun with."""
 
 
 class Coordinator:
@@ -163,7 +169,7 @@ class Coordinator:
     @property
     def is_busy(self) -> bool:
         """True while clients are being moved."""
-        return self._slots > 0 or bool(self._queue)
+        return self._slots > 0 or bool(self._queue) or self._has_backlog()
 
     def take_moved(self) -> list[ClientId]:
         """The clients that became ours since the last call."""
@@ -186,6 +192,8 @@ class Coordinator:
         timer_ns = self._timers.next_deadline_ns()
         if timer_ns is not None:
             deadlines.append(timer_ns)
+        if self._has_backlog():
+            deadlines.append(now_ns)
         return min(deadlines, default=None)
 
     # Membership
@@ -228,12 +236,13 @@ class Coordinator:
     def tick(self, *, now_ns: int) -> None:
         """Whatever is due. Never fails for being called early."""
         for name, dead in tuple(self._gateways.items()):
-            if dead.begun:
-                continue
-            for probe in dead.liveness.tick(now_ns=now_ns):
-                self._outbox.do(probe)
-            if dead.failed:
-                self._judge(name, dead, now_ns)
+            if not dead.begun:
+                for probe in dead.liveness.tick(now_ns=now_ns):
+                    self._outbox.do(probe)
+                if dead.failed:
+                    self._judge(name, dead, now_ns)
+            if dead.backlog:
+                self._work_off(name, dead, now_ns)
         for client in self._timers.pop_due(now_ns):
             attempt = self._attempts.get(client)
             if attempt is not None:
@@ -455,13 +464,20 @@ class Coordinator:
     def _turn_ns(self, record: ClientRecord) -> int:
         """Nearer replicas that live go first (rule R4)."""
         turn_ns = 0
+        for holder in self._nearer(record):
+            jitter_ns = self._random.randrange(_TURN_JITTER_NS)
+            turn_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
+        return turn_ns
+
+    def _nearer(self, record: ClientRecord) -> list[Holder]:
+        """Replicas that live and come before us."""
+        nearer = []
         for holder in record.replicas:
             if holder == self._me:
                 break
             if self._peers.is_live(holder.gateway) and self._peers.holder(holder.gateway) == holder:
-                jitter_ns = self._random.randrange(_TURN_JITTER_NS)
-                turn_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
-        return turn_ns
+                nearer.append(holder)
+        return nearer
 
     def _accept(self, sender: Holder, offer: Offer, now_ns: int) -> bool:
         """Begins, or goes on with, a planned move; False if we lack what it needs."""
@@ -747,16 +763,34 @@ class Coordinator:
             self._outbox.report("takeover-vetoed", gateway=name, detail="its IKE daemon answers")
         elif verdict is IkeVerdict.SILENT:
             dead.begun = True
-            self._outbox.report("takeover-begun", gateway=name, count=len(records))
+            dead.clients = len(records)
+            self._outbox.report("takeover-begun", gateway=name, count=dead.clients)
+            # Those whose turn is ours go before those for whom we only wait, the most active ones first.
+            is_ours: dict[tuple[Holder, ...], bool] = {}
+            later: list[ClientId] = []
             for record in sorted(records, key=lambda each: -self._store.activity(each.client)):
-                if record.client not in self._attempts:
-                    self._begin(record, now_ns)
+                if record.replicas not in is_ours:
+                    is_ours[record.replicas] = not self._nearer(record)
+                (dead.backlog if is_ours[record.replicas] else later).append(record.client)
+            dead.backlog.extend(later)
 
-    def _begin(self, record: ClientRecord, now_ns: int) -> _Attempt:
+    def _has_backlog(self) -> bool:
+        return any(dead.backlog for dead in self._gateways.values())
+
+    def _work_off(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
+        """Begins with some clients: others have their turn in between, and the first are soon installed."""
+        for _ in range(min(CLIENTS_A_MESSAGE_MAX, len(dead.backlog))):
+            client = dead.backlog.popleft()
+            record = self._store.get(client)
+            if record is not None and record.owner == name and client not in self._attempts:
+                self._begin(record, now_ns, behind=dead.clients)
+
+    def _begin(self, record: ClientRecord, now_ns: int, *, behind: int = 0) -> _Attempt:
+        """Begins with a client. `behind`: clients that a nearer replica may have to begin with before it."""
         attempt = self._attempts[record.client] = _Attempt(record, state=State.WAITING)
         turn_ns = self._turn_ns(record)
         if turn_ns:
-            self._timers.set(record.client, now_ns + turn_ns)
+            self._timers.set(record.client, now_ns + turn_ns + behind * _BEGIN_NS)
         else:
             self._fire(attempt, Event.TURN_CAME, now_ns)
         return attempt
