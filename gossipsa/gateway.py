@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 from gossipsa import inputs
@@ -81,6 +81,7 @@ from gossipsa.wire.sessions import (
 _PLACEMENT_INTERVAL_NS = 1_000_000_000
 _RECORDS_UNTOLD_MAX = 64
 _TRUST_WAIT_NS = 500_000_000
+_OWNER_ROLE, _REPLICA_ROLE = "owner", "replica"
 _UNSEALED = tuple(
     bytes((kind,))
     for kind in (introduction.INTRODUCTION, introduction.ANSWER, introduction.STRANGER, introduction.TRUST)
@@ -288,8 +289,13 @@ class Gateway:
         )
         return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
 
-    def status(self, *, now_ns: int) -> GatewayStatus:
-        """What an operator may see."""
+    @property
+    def short_of_copies(self) -> int:
+        """How many of our clients have fewer acknowledged copies than they should have."""
+        return self._replicator.short
+
+    def status(self, *, now_ns: int, with_clients: bool = True) -> GatewayStatus:
+        """What an operator may see. Listing the clients takes as long as there are clients."""
         now_ns = self._time.read(now_ns)
         members = []
         for member in self._swim.members.values():
@@ -310,27 +316,34 @@ class Gateway:
                     draining=self._mesh.is_draining(member.name),
                 )
             )
-        copies: Counter[str] = Counter()
-        clients = []
-        for owned in self._replicator.owned():
-            acknowledged = len(owned.acknowledged_by())
-            copies[str(acknowledged)] += 1
-            clients.append(self._client_status(owned.record, "owner", acknowledged))
-        for record in self._store.records():
-            state = self._coordinator.state_of(record.client)
-            clients.append(self._client_status(record, state.value if state else "replica", 0))
+        since_ns = self._replicator.short_since_ns
         return GatewayStatus(
             name=self._me.gateway,
             boot=self._me.boot.hex(),
             identity=self._identity_status(),
             name_lost=self._is_silent,
             members=tuple(members),
-            clients=tuple(clients),
-            copies=dict(sorted(copies.items())),
+            clients=tuple(self._client_statuses()) if with_clients else (),
+            copies={str(copies): count for copies, count in sorted(self._replicator.copies().items())},
+            roles=dict(sorted(self._roles().items())),
+            short_since_s=None if since_ns is None else round((now_ns - since_ns) / 1e9, 3),
             counts=dict(sorted(self._counts.items())),
             draining=self._is_draining,
             moving=len(self._handovers),
         )
+
+    def _client_statuses(self) -> Iterator[ClientStatus]:
+        for owned in self._replicator.owned():
+            yield self._client_status(owned.record, _OWNER_ROLE, len(owned.acknowledged_by()))
+        for record in self._store.records():
+            state = self._coordinator.state_of(record.client)
+            yield self._client_status(record, state.value if state else _REPLICA_ROLE, 0)
+
+    def _roles(self) -> Counter[str]:
+        roles = Counter(state.value for client, state in self._coordinator.states() if client in self._store)
+        roles[_REPLICA_ROLE] += len(self._store) - roles.total()
+        roles[_OWNER_ROLE] += len(self._replicator)
+        return +roles
 
     def _identity_status(self) -> IdentityStatus:
         own = self._keyring.own

@@ -77,6 +77,11 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     clients: tuple[ClientStatus, ...]
     copies: dict[str, int]
     """Owned clients by number of acknowledged copies: "0", "1", "2", ..."""
+    roles: dict[str, int] = {}
+    """Clients whose record is here, by role."""
+    short_since_s: float | None = None
+    """For how long the worst of the owned clients has had fewer acknowledged copies than it should have; None
+    if all clients have theirs."""
     counts: dict[str, int]
     """How often each reported event happened since the start."""
     draining: bool = False

@@ -93,6 +93,8 @@ def _milliseconds(duration_ms: float | None) -> str:
 
 def _copies(status: GatewayStatus) -> Table:
     rows = [(f"{copies} copies", str(count)) for copies, count in sorted(status.copies.items())]
+    if status.short_since_s is not None:
+        rows.append(("too few, for", f"{status.short_since_s:.1f} s"))
     return _table("own clients by acknowledged copies", ("copies", "clients"), rows or [("none", "0")])
 
 

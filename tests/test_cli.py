@@ -56,6 +56,7 @@ STATUS = GatewayStatus(
         for number in range(60)
     ),
     copies={"1": 60},
+    short_since_s=12.3,
     counts={"gateway-failed": 1},
 )
 
@@ -228,6 +229,7 @@ def test_status_shows_members_clients_and_copies(config: Path, capsys: pytest.Ca
         "berlin",
         "60 clients, the first 50",
         "1 copies",
+        "12.3 s",
         "gateway-failed",
     ):
         assert word in output

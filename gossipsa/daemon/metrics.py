@@ -27,7 +27,6 @@ def render_metrics(
     """
     lines: list[str] = []
     members = Counter(member.state for member in status.members)
-    roles = Counter(client.role for client in status.clients)
     round_trips = {
         member.name: round(member.round_trip_ms / 1000, 6)
         for member in status.members
@@ -42,7 +41,7 @@ def render_metrics(
     for family in (
         _Family("members", "gauge", "Gateways of the mesh by state.", "state", members),
         _Family("closed_ways", "gauge", "Live gateways to which a way is closed.", "way", closed),
-        _Family("clients", "gauge", "Clients whose record is here, by role.", "role", roles),
+        _Family("clients", "gauge", "Clients whose record is here, by role.", "role", status.roles),
         _Family("copies", "gauge", "Own clients by acknowledged copies.", "copies", status.copies),
         _Family("round_trip_seconds", "gauge", "Round-trip time to a gateway.", "gateway", round_trips),
         _Family(
@@ -59,6 +58,8 @@ def render_metrics(
     _single(lines, "name_lost", "gauge", int(status.name_lost))
     for name, number in driver:
         _single(lines, f"{name}_total", "counter", number)
+    lines.append(f"# HELP {_PREFIX}_short_of_copies_seconds Age of the oldest lack of copies; 0 without.")
+    _single(lines, "short_of_copies_seconds", "gauge", status.short_since_s or 0)
     for name, number in gauges.items():
         _single(lines, name, "gauge", number)
     return "\n".join(lines) + "\n"
@@ -85,7 +86,7 @@ class _Family(NamedTuple):
         ]
 
 
-def _single(lines: list[str], name: str, kind: str, number: int) -> None:
+def _single(lines: list[str], name: str, kind: str, number: float) -> None:
     lines.append(f"# TYPE {_PREFIX}_{name} {kind}")
     lines.append(f"{_PREFIX}_{name} {number}")
 

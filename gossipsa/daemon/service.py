@@ -242,7 +242,7 @@ class Service:
 
     def _metrics(self) -> str:
         return render_metrics(
-            self.gateway.status(now_ns=monotonic_ns()),
+            self.gateway.status(now_ns=monotonic_ns(), with_clients=False),
             events=self._log.counts,
             driver=[*self._counts.items(), *self._more_counts().items()],
             gauges={

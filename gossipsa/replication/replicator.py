@@ -8,7 +8,9 @@ its shard's to say.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import msgspec
 
@@ -87,9 +89,13 @@ class Replicator:
         self._away: dict[ClientId, None] = {}
         self._guests: dict[ClientId, Holder] = {}
         self._in_shard: tuple[dict[ClientId, None], ...] = tuple({} for _ in range(SHARD_COUNT))
-        # Per replica: records that it has not acknowledged, in the order in which they changed.
+        # Per replica: records whose latest version was not sent, in the order in which they changed, and
+        # those of which a version was sent and is unacknowledged, in the order of sending.
         self._dirty: dict[Holder, dict[ClientId, None]] = {}
         self._under_way: dict[Holder, dict[ClientId, None]] = {}
+        # Clients with fewer copies than wanted, and since when: the oldest first.
+        self._short: dict[ClientId, int] = {}
+        self._touched: dict[ClientId, None] = {}
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
         self._live: set[GatewayName] = set()
@@ -110,6 +116,22 @@ class Replicator:
     def away(self) -> Iterator[ClientRecord]:
         """Owned clients that connected to another gateway."""
         return (self._owned[client].record for client in self._away)
+
+    @property
+    def short(self) -> int:
+        """How many clients have fewer acknowledged copies of their latest version than are wanted."""
+        return len(self._short)
+
+    @property
+    def short_since_ns(self) -> int | None:
+        """Since when the oldest of them has."""
+        return next(iter(self._short.values()), None)
+
+    def copies(self) -> Counter[int]:
+        """How many clients have so many acknowledged copies; more than are wanted count as wanted."""
+        counts = Counter(len(self._owned[client].acknowledged_by()) for client in self._short)
+        counts[self._settings.replicas] += len(self._owned) - len(self._short)
+        return +counts
 
     def replicas_of(self, client: ClientId) -> tuple[Holder, ...]:
         """Where copies of a client's record belong, in takers' order."""
@@ -190,6 +212,8 @@ class Replicator:
             self._ledger.burn(key)
         self._in_shard[self._shard_of(client)].pop(client, None)
         self._guests.pop(client, None)
+        self._short.pop(client, None)
+        self._touched.pop(client, None)
         self._away.pop(client, None)
         self._stop_waiting(client)
         self._counters.pop(client, None)
@@ -244,11 +268,14 @@ class Replicator:
             if copy is None:
                 continue
             copy.acknowledged = max(copy.acknowledged, version.sequence)
-            self._under_way.get(sender, {}).pop(version.client, None)
+            if copy.acknowledged >= copy.sent:
+                self._under_way.get(sender, {}).pop(version.client, None)
             if copy.acknowledged == owned.record.sequence:
                 self._dirty.get(sender, {}).pop(version.client, None)
                 complete.append(version.client)
                 self._remove_superfluous(owned)
+                if len(owned.acknowledged_by()) >= self._settings.replicas:
+                    self._short.pop(version.client, None)
         return complete
 
     def hear_drops_acknowledged(self, sender: GatewayName, versions: tuple[RecordVersion, ...]) -> None:
@@ -276,6 +303,7 @@ class Replicator:
             copy = owned.copies.get(holder) if owned is not None else None
             if copy is not None:
                 copy.acknowledged = 0
+                self._touched[client] = None
                 self._dirty.setdefault(holder, {})[client] = None
 
     def drop_if_superfluous(self, holder: Holder, version: RecordVersion) -> bool:
@@ -296,8 +324,12 @@ class Replicator:
     def flush(self, *, now_ns: int) -> Outbox:
         """Everything that is due to be sent."""
         out: Outbox = []
+        for client in self._touched:
+            if len(self._owned[client].acknowledged_by()) < self._settings.replicas:
+                self._short.setdefault(client, now_ns)
+        self._touched.clear()
         for holder, dirty in self._dirty.items():
-            if dirty:
+            if dirty or self._under_way.get(holder):
                 self._flush_records(holder, dirty, out, now_ns)
         if self._counters:
             self._flush_counters(out)
@@ -317,7 +349,7 @@ class Replicator:
         due = [
             self._owned[client].copies[holder].sent_ns + self._settings.resend_interval_ns
             for holder, under_way in self._under_way.items()
-            for client in list(under_way)[:1]
+            for client in islice(under_way, 1)
         ]
         if self._drops_due_ns is not None:
             due.append(self._drops_due_ns)
@@ -352,10 +384,12 @@ class Replicator:
 
     def _touch(self, owned: OwnedRecord) -> None:
         client = owned.record.client
+        self._touched[client] = None
         for holder in owned.copies:
             self._dirty.setdefault(holder, {})[client] = None
 
     def _place_one(self, owned: OwnedRecord, live: set[Holder]) -> None:
+        self._touched[owned.record.client] = None
         for holder in [holder for holder in owned.copies if holder not in live]:
             del owned.copies[holder]
             owned.former[holder.gateway] = None
@@ -372,7 +406,7 @@ class Replicator:
             self._bump(owned, msgspec.structs.replace(owned.record, replicas=replicas))
         else:
             for holder, copy in owned.copies.items():
-                if copy.acknowledged < owned.record.sequence:
+                if max(copy.acknowledged, copy.sent) < owned.record.sequence:
                     self._dirty.setdefault(holder, {})[owned.record.client] = None
         self._remove_superfluous(owned)
 
@@ -406,25 +440,29 @@ class Replicator:
     def _flush_records(self, holder: Holder, dirty: dict[ClientId, None], out: Outbox, now_ns: int) -> None:
         under_way = self._under_way.setdefault(holder, {})
         resend_before_ns = now_ns - self._settings.resend_interval_ns
-        due = []
+        clients = []
+        for client in under_way:
+            if self._owned[client].copies[holder].sent_ns > resend_before_ns:
+                break
+            clients.append(client)
         room = self._settings.unacknowledged_records_max - len(under_way)
         for client in dirty:
-            owned = self._owned[client]
-            copy = owned.copies[holder]
-            if client in under_way:
-                if copy.sent == owned.record.sequence and copy.sent_ns > resend_before_ns:
-                    continue
-            elif room <= 0:
-                break
-            else:
+            if client not in under_way:
+                if room <= 0:
+                    break
                 room -= 1
-            due.append((owned, copy))
+            elif self._owned[client].copies[holder].sent_ns <= resend_before_ns:
+                # Among those that are sent again.
+                continue
+            clients.append(client)
+        due = [(self._owned[client], self._owned[client].copies[holder]) for client in clients]
         for start in range(0, len(due), _RECORDS_A_FRAME_MAX):
             part = due[start : start + _RECORDS_A_FRAME_MAX]
             out.append((holder.gateway, PutRecords(copies=tuple(self._copy(*pair) for pair in part))))
         for owned, copy in due:
             copy.sent = owned.record.sequence
             copy.sent_ns = now_ns
+            dirty.pop(owned.record.client, None)
             under_way.pop(owned.record.client, None)
             under_way[owned.record.client] = None
 

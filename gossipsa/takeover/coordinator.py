@@ -7,7 +7,7 @@ the record stays a copy of the dead owner's.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
@@ -165,6 +165,10 @@ class Coordinator:
     def state_of(self, client: ClientId) -> State | None:
         attempt = self._attempts.get(client)
         return attempt.state if attempt else None
+
+    def states(self) -> Iterator[tuple[ClientId, State]]:
+        """All clients with which something is being done."""
+        return ((client, attempt.state) for client, attempt in self._attempts.items())
 
     @property
     def is_busy(self) -> bool:

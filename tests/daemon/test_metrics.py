@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gossipsa.daemon.metrics import render_metrics
-from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
+from gossipsa.status import GatewayStatus, IdentityStatus, MemberStatus
 
 
 def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
@@ -21,17 +21,6 @@ def _member(name: str, state: str, round_trip_ms: float | None) -> MemberStatus:
 
 
 def test_metrics_are_in_the_format_of_prometheus() -> None:
-    client = ClientStatus(
-        client="00",
-        role="owner",
-        owner="a",
-        epoch="1.00",
-        remote="10.0.1.2:4500",
-        virtual_addresses=(),
-        children=1,
-        replicas=(),
-        acknowledged=0,
-    )
     status = GatewayStatus(
         name="a",
         boot="00",
@@ -39,9 +28,11 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
             mesh="m", site="", zone="", serial="00", ends_s=1_900_000_000, ends_in_s=86_400, trust_version=3
         ),
         members=(_member('b"\\', "alive", 80.5), _member("c", "failed", None)),
-        clients=(client,),
+        clients=(),
         copies={"2": 1},
         counts={},
+        roles={"owner": 1},
+        short_since_s=2.5,
     )
     text = render_metrics(
         status, events={"gateway-failed": 2}, driver=[("frames_sent", 7)], gauges={"inputs_waiting": 0}
@@ -77,6 +68,9 @@ def test_metrics_are_in_the_format_of_prometheus() -> None:
         "gossipsa_name_lost 0\n"
         "# TYPE gossipsa_frames_sent_total counter\n"
         "gossipsa_frames_sent_total 7\n"
+        "# HELP gossipsa_short_of_copies_seconds Age of the oldest lack of copies; 0 without.\n"
+        "# TYPE gossipsa_short_of_copies_seconds gauge\n"
+        "gossipsa_short_of_copies_seconds 2.5\n"
         "# TYPE gossipsa_inputs_waiting gauge\n"
         "gossipsa_inputs_waiting 0\n"
     )

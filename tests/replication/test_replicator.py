@@ -265,3 +265,44 @@ def test_replica_that_died_loses_its_copies_in_every_shard() -> None:
     owned = mesh.owner.get(client_id(1))
     assert owned is not None
     assert owned.record.replicas == (C, D)
+
+
+def test_lack_of_copies_is_told_with_its_age_until_all_wanted_ones_are_acknowledged() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
+    mesh.now_ns = 5 * SECOND
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.deliver(lost=frozenset({C}))
+    assert (mesh.owner.short, mesh.owner.short_since_ns) == (1, 5 * SECOND)
+    assert mesh.owner.copies() == {1: 1}
+    mesh.settle()
+    assert (mesh.owner.short, mesh.owner.short_since_ns) == (0, None)
+    assert mesh.owner.copies() == {2: 1}
+
+    mesh.owner.place(everywhere(B, D), alive=(B, D))
+    mesh.deliver(lost=frozenset({D}))
+    died_ns = mesh.now_ns
+    mesh.now_ns += SECOND
+    mesh.owner.create(client_id(2), make_client_state(mesh.random))
+    mesh.owner.flush(now_ns=mesh.now_ns)
+    assert (mesh.owner.short, mesh.owner.short_since_ns) == (2, died_ns)
+    assert mesh.owner.copies() == {0: 1, 1: 1}
+    mesh.owner.disown(client_id(1))
+    assert mesh.owner.short_since_ns == mesh.now_ns
+
+
+def test_newer_version_goes_out_while_the_older_one_is_under_way() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    owned = mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    assert len(mesh.owner.flush(now_ns=0)) == 1
+    first = owned.record
+    state = msgspec.structs.replace(first.state, children=(make_child(first.state.ike_sa.spis, mesh.random),))
+    mesh.owner.change(client_id(1), state)
+    assert len(mesh.owner.flush(now_ns=1)) == 1
+    # The answer to the older one does not end the wait for the newer one's.
+    version = RecordVersion(client=first.client, epoch=first.epoch, sequence=first.sequence)
+    mesh.owner.hear_acknowledgement(B, AcknowledgeRecords(versions=(version,)))
+    assert mesh.owner.flush(now_ns=2) == []
+    assert mesh.owner.next_deadline_ns() == 1 + SETTINGS.resend_interval_ns
+    assert len(mesh.owner.flush(now_ns=1 + SETTINGS.resend_interval_ns)) == 1

@@ -127,8 +127,8 @@ class LinkedCores:
     def _carry_out(self, name: GatewayName, effect: Effect, at_ns: int) -> None:
         match effect:
             case SendDatagram(destination=destination, data=data):
-                to = self._names.get(destination)
-                if to is not None:
+                if destination in self._names:
+                    to = self._names[destination]
                     self._put(to, DatagramReceived(source=self._endpoints[name], data=data), at_ns)
             case SendFrame(to=to, data=data):
                 self._put(to, FrameReceived(data=data), at_ns)
