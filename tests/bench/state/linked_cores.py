@@ -126,12 +126,11 @@ class LinkedCores:
 
     def _carry_out(self, name: GatewayName, effect: Effect, at_ns: int) -> None:
         match effect:
-            case SendDatagram(destination=destination, data=data):
-                if destination in self._names:
-                    to = self._names[destination]
-                    self._put(to, DatagramReceived(source=self._endpoints[name], data=data), at_ns)
-            case SendFrame(to=to, data=data):
-                self._put(to, FrameReceived(data=data), at_ns)
+            case SendDatagram(destination=destination, data=data) if destination in self._names:
+                received = DatagramReceived(source=self._endpoints[name], data=data)
+                self._put(self._names[destination], received, at_ns)
+            case SendFrame(destination=destination, data=data) if destination in self._names:
+                self._put(self._names[destination], FrameReceived(data=data), at_ns)
             case AdoptClients():
                 self._put(name, ClientsAdopted(clients=(), absent=(), counters=()), at_ns)
                 self._put(name, IkeDaemonStarted(resumed=False), at_ns)
