@@ -7,12 +7,12 @@ from collections import Counter
 from gossipsa.effects import InstallClient
 from tests.bench.state.planning import OWNER, TAKER, mesh_with_clients
 
-_CLIENTS = 600
+_CLIENTS = 1_280
 _S = 1_000_000_000
 
 
 def test_first_clients_are_installed_before_the_last_ones_are_begun_with() -> None:
-    cores = mesh_with_clients(_CLIENTS)
+    cores = mesh_with_clients(_CLIENTS, cost_ns=100_000)
     taker = cores.cores[TAKER]
     cores.kill(OWNER)
     for step in cores.run(for_ns=30 * _S):

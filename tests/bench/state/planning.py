@@ -37,9 +37,9 @@ def measure_planning(clients: int) -> Planning:
         gc.unfreeze()
 
 
-def mesh_with_clients(clients: int) -> LinkedCores:
+def mesh_with_clients(clients: int, *, cost_ns: int | None = None) -> LinkedCores:
     """Three cores, of which OWNER has clients, all replicated, that TAKER takes first."""
-    cores = LinkedCores((OWNER, TAKER, OTHER))
+    cores = LinkedCores((OWNER, TAKER, OTHER), cost_ns=cost_ns)
     cores.run_until(lambda: _sees_all(cores), within_ns=30 * _S)
     for _ in cores.run(for_ns=3 * _S):
         pass
