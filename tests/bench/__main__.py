@@ -2,11 +2,13 @@
 
     python -m tests.bench [TABLE ...] [--results DIRECTORY]
     python -m tests.bench mesh [--sizes 8,16,32] [--repetitions 5] [--quick]
+    python -m tests.bench state [--records 100000]
 
 move: clients moved by gossipsa, against connecting anew. Boots a kernel with ESP and stock strongSwan.
 mesh: gossipsa's mesh, against Serf's (Debian's package `serf`). Needs iproute2 and iptables.
+state: the state of many clients, against plain MessagePack and PyNaCl in one process.
 
-All need root. Raw results stay in the directory of results.
+All but `state` need root. Raw results stay in the directory of results.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from tests.bench.mesh import beside_serf
 from tests.bench.mesh.plan import QUICK, Plan
 from tests.bench.mesh.table import mesh_table
 from tests.bench.move_table import move_table
+from tests.bench.state import measure as state
+from tests.bench.state.measure import RECORDS, RECORDS_MIN
+from tests.bench.state.table import state_table
 
 
 def main() -> int:
@@ -50,6 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     mesh.add_argument(
         "--repetitions", type=int, metavar="N", help="of kills, stops, splits, boots and stalls"
     )
+    state = parser.add_argument_group("state")
+    state.add_argument(
+        "--records", type=_records, default=RECORDS, metavar="N", help="clients of one gateway"
+    )
     return parser
 
 
@@ -68,7 +77,11 @@ def _mesh(options: argparse.Namespace) -> Table:
     return mesh_table(beside_serf.measure(plan, options.results.resolve()))
 
 
-_TABLES: dict[str, Callable[[argparse.Namespace], Table]] = {"move": _move, "mesh": _mesh}
+def _state(options: argparse.Namespace) -> Table:
+    return state_table(state.measure(options.records, options.results.resolve()))
+
+
+_TABLES: dict[str, Callable[[argparse.Namespace], Table]] = {"move": _move, "mesh": _mesh, "state": _state}
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -76,6 +89,13 @@ def _sizes(text: str) -> tuple[int, ...]:
     if not all(2 <= size <= 200 for size in sizes):
         raise argparse.ArgumentTypeError("a mesh has 2 to 200 agents here")
     return sizes
+
+
+def _records(text: str) -> int:
+    records = int(text)
+    if not RECORDS_MIN <= records <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{RECORDS_MIN} to 1000000 records")
+    return records
 
 
 if __name__ == "__main__":
