@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from ipaddress import IPv4Address
 
+import msgspec
 from rich.console import Console
 
 from tests.bench.state.anti_entropy import measure_anti_entropy
@@ -14,7 +15,11 @@ from tests.bench.state.table import state_table
 
 
 def test_figures_stand_beside_their_floor() -> None:
-    floor = measure_floor(records=200, differences=20, claims=200, gateway=IPv4Address("10.0.0.1"))
+    floor = msgspec.structs.replace(
+        measure_floor(records=200, differences=20, claims=200, gateway=IPv4Address("10.0.0.1")),
+        # So few may fit into memory that was free.
+        resident_bytes_a_record=600.0,
+    )
     figures = StateFigures(
         floor=floor,
         replication=Replication(
