@@ -25,8 +25,15 @@ FORBIDDEN = {
 PACKAGES = ("swim", "replication", "takeover", "wire", "ikev2", "ipsec")
 TOP_LEVEL = (
     "gateway",
-    "contacts",
+    "mesh_port",
+    "first_contact",
     "introductions",
+    "contacts",
+    "partners",
+    "membership_changes",
+    "audits",
+    "own_metadata",
+    "inspection",
     "trust_keeper",
     "mesh_view",
     "mesh_message",

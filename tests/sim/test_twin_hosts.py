@@ -7,6 +7,7 @@ import pytest
 from gossipsa.gateway import Gateway
 from sim.cluster import Cluster, ClusterSettings
 from sim.virtual_clock import SECOND_NS
+from tests.hostile.memory import containers_of
 
 _OLDER, _NEWER = "g4", "g5"
 _OTHERS = ("g1", "g2", "g3")
@@ -78,7 +79,7 @@ def test_silent_host_disturbs_nobody_for_longer_than_a_session_lasts(monkeypatch
     assert {host: membership_events(cluster, host) for host in cluster.hosts} == before
     assert boots_known(cluster) == {cluster.statuses()[_NEWER].boot}
     for name in _OTHERS:
-        assert len(core(cluster, name)._sessions._by_index) < 4 * len(cluster.hosts)
+        assert containers_of(core(cluster, name))["Sessions.by_index"] < 4 * len(cluster.hosts)
 
 
 def test_silent_host_keeps_its_clients_and_goes_on_by_its_clock() -> None:
