@@ -14,6 +14,8 @@ from gossipsa.wire.codec import Value
 
 REPLICAS_MAX = 64
 """Holders of one record, those about to be dropped included."""
+FORMER_OWNERS_MAX = 8
+"""Names of gateways that a record carries along as takers follow each other."""
 RECORD_PARTS_MAX = 4_096
 """See `ClientRecord.parts`: 256 CHILD_SAs with a dozen selectors each."""
 PART_BYTES_MAX = 1_024
@@ -56,6 +58,9 @@ class ClientRecord(Value, frozen=True):
     """As last read by the owner."""
     home: Annotated[GatewayName, Meta(max_length=64)] = GatewayName("")
     """The gateway that the client connected to itself."""
+    former_owners: Annotated[tuple[SentName, ...], Meta(max_length=FORMER_OWNERS_MAX)] = ()
+    """From whom it was taken over, the latest first. Their IKE daemons may believe that they serve the client
+    still: whoever owns it tells them when they start anew."""
 
     @property
     def parts(self) -> int:
@@ -68,6 +73,7 @@ class ClientRecord(Value, frozen=True):
             + sum(_parts_of_child(child) for child in self.state.children)
             + len(self.keys)
             + len(self.replicas)
+            + len(self.former_owners)
         )
 
     @property
@@ -91,6 +97,13 @@ class ClientRecord(Value, frozen=True):
     @property
     def virtual_addresses(self) -> tuple[IpAddress, ...]:
         return self.state.ike_sa.virtual_addresses
+
+    def succeeded_by(self, owner: GatewayName, epoch: Epoch) -> ClientRecord:
+        """The record as its taker owns it."""
+        former = [name for name in dict.fromkeys((self.owner, *self.former_owners)) if name != owner]
+        return msgspec.structs.replace(
+            self, owner=owner, epoch=epoch, sequence=1, former_owners=tuple(former[:FORMER_OWNERS_MAX])
+        )
 
     def is_same_peer(self, other: ClientRecord) -> bool:
         """True if both are of one client by its identities and virtual addresses."""

@@ -153,8 +153,6 @@ class Adoption:
     def _release(self, record: ClientRecord) -> tuple[GatewayName, ...]:
         """Ends what the kernel may have of a client that is gone; returns who has to be told."""
         self._outbox.report("client-released", client=record.client)
-        if self._recall is not None:
-            self._recall.take_keepers(record.client)
         self._outbox.do(RemoveClient(client=record.client, epoch=record.epoch, state=record.state))
         # Who returned a record may be no replica any more, and would wait for us for ever.
         return tuple(dict.fromkeys(self._holders(record)))

@@ -656,9 +656,11 @@ class Coordinator:
         record = record.with_counters(newest.counters)
         message_id = redirect.answered_message_id + 1
         state = with_local(record.state, redirect.local, message_id_initiator=message_id)
-        taken = msgspec.structs.replace(
-            record, owner=self._me.gateway, epoch=attempt.epoch, sequence=1, state=state
-        ).with_ceilings({spi: numbers.last for spi, numbers in attempt.ranges.items()})
+        taken = (
+            msgspec.structs.replace(record, state=state)
+            .succeeded_by(self._me.gateway, attempt.epoch)
+            .with_ceilings({spi: numbers.last for spi, numbers in attempt.ranges.items()})
+        )
         former = (record.owner, *(holder.gateway for holder in (*record.replicas, *newest.replicas)))
         if _may_be_overtaken(attempt):
             former += self._peers.live()

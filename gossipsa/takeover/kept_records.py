@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gossipsa.identifiers import Holder
+import msgspec
+
+from gossipsa.identifiers import Endpoint, Epoch, GatewayName, Holder
 from gossipsa.outbox import Outbox
 from gossipsa.replication.messages import (
     AcknowledgeDrops,
@@ -19,7 +21,7 @@ from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts, Rival
-from gossipsa.takeover.coordinator import Coordinator
+from gossipsa.takeover.coordinator import Coordinator, with_local
 from gossipsa.takeover.handover import Handovers
 from gossipsa.takeover.messages import AcknowledgeOwnership, AnnounceOwnership, OfferClients, Ownership
 from gossipsa.takeover.peers import Peers
@@ -137,17 +139,31 @@ class KeptRecords:
             state = self._coordinator.state_of(record.client)
             if state is None or state in _RETURNED_STATES:
                 records.append(record)
-        # What we took from it: its kernel and IKE daemon may have the client still, and nobody else tells it.
-        # It adopts the client or releases it; our epoch, or the client's word, ends what it adopts.
+        # What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
+        # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
+        # word, ends what it adopts.
         for owned in self._replicator.owned():
-            if owned.taken is not None and owned.taken.owner == sender.gateway:
-                records.append(owned.taken)
+            if sender.gateway in owned.record.former_owners:
+                records.append(self._as_served_by(sender.gateway, owned.taken or owned.record))
         parts = [
             tuple(records[start : start + _RETURN_RECORDS_MAX])
             for start in range(0, len(records), _RETURN_RECORDS_MAX)
         ] or [()]
         for part in parts:
             self._outbox.send(sender.gateway, ReturnRecords(records=part, last=part is parts[-1]))
+
+    def _as_served_by(self, name: GatewayName, record: ClientRecord) -> ClientRecord:
+        """What a gateway that owned a client before others did may have of it still.
+
+        The epoch is the lowest: adopted above that of the record, an idle client could be won back, by a tie
+        of the counters, by the gateway that it left.
+        """
+        known = record.state.ike_sa.local
+        own = (each for each in self._peers.ike_addresses(name) if each.version == known.address.version)
+        local = Endpoint(next(own, known.address), known.port)
+        return msgspec.structs.replace(
+            record, owner=name, epoch=Epoch(0, record.epoch.boot), state=with_local(record.state, local)
+        )
 
     def _keep(self, sender: Holder, copy: RecordCopy, now_ns: int) -> Ownership | None:
         """Returns who owns the client if that is somebody else under a higher epoch."""
