@@ -57,7 +57,9 @@ class Secret(bytes):
     __str__ = __repr__
 
 
-class Endpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=False):
+class Endpoint(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=False, gc=False
+):
     """A UDP endpoint."""
 
     address: IpAddress
@@ -67,7 +69,7 @@ class Endpoint(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
         return f"[{self.address}]:{self.port}" if self.address.version == 6 else f"{self.address}:{self.port}"
 
 
-class Holder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+class Holder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True, gc=False):
     """One boot of one gateway: what a lane is granted to, and what acknowledges a record."""
 
     gateway: SentName
@@ -77,7 +79,7 @@ class Holder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
         return f"{self.gateway}/{self.boot.hex()[:8]}"
 
 
-class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+class Epoch(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True, gc=False):
     """An ownership of a client: the higher one stays. Ties of the counter are settled by the boot."""
 
     counter: Annotated[int, Meta(ge=0, le=EPOCH_COUNTER_MAX)]

@@ -29,14 +29,14 @@ ROUND_PACKETS = LANE_PACKETS * LANE_COUNT
 _ROUNDS = (SHARED_END - SHARED_FIRST) // ROUND_PACKETS
 
 
-class NumberRange(msgspec.Struct, frozen=True):
+class NumberRange(msgspec.Struct, frozen=True, gc=False):
     """Numbers `first` to `last`, both included."""
 
     first: int
     last: int
 
 
-class LaneBook(msgspec.Struct, frozen=True):
+class LaneBook(msgspec.Struct, frozen=True, gc=False):
     """What one boot may still use of one key, as two sets of lanes (bit i stands for lane i).
 
     A value: every operation returns the next one.

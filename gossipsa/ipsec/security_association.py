@@ -44,7 +44,7 @@ class IpsecMode(IntEnum):
     BEET = 3
 
 
-class IkeSpis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+class IkeSpis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True, gc=False):
     """SPIs of an IKE_SA (RFC 7296 section 3.1), 8 bytes each, in network order."""
 
     initiator: IkeSpi
@@ -54,14 +54,14 @@ class IkeSpis(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         return f"{self.initiator.hex()}_i {self.responder.hex()}_r"
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Identity(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """RFC 7296 section 3.5: ID type and identification data."""
 
     type: U16
     data: Annotated[bytes, Meta(max_length=IDENTITY_BYTES_MAX)]
 
 
-class IkeSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+class IkeSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One IKE_SA. Keys are not stored: they follow from nonces and secrets (RFC 7296 section 2.14, 2.18)."""
 
     spis: IkeSpis
@@ -103,7 +103,9 @@ class IkeSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     established: bool = False
 
 
-class ChildSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+class ChildSa(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, gc=False
+):
     """One CHILD_SA: a pair of ESP SAs. Keys follow from the SK_d of `ike_spis` (RFC 7296 section 2.17)."""
 
     ike_spis: IkeSpis
@@ -131,7 +133,9 @@ class ChildSa(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     remote_selectors: Selectors
 
 
-class ClientState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+class ClientState(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, gc=False
+):
     """All IKE and IPsec state of one client.
 
     `ike_sas` runs from the oldest to the current one: a predecessor stays for as long as a CHILD_SA made
@@ -147,7 +151,9 @@ class ClientState(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         return self.ike_sas[-1]
 
 
-class SaCounters(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
+class SaCounters(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, gc=False
+):
     """Sequence numbers of one CHILD_SA, as its kernel knows them.
 
     Numbers are 64-bit (RFC 4303 section 2.2.1); without ESN the high half is zero.

@@ -5,6 +5,7 @@ Values are msgspec structs, encoded as arrays; unknown fields, wrong types and w
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Generic, TypeVar
 
@@ -15,12 +16,17 @@ from gossipsa.identifiers import IpAddress, Secret
 
 T = TypeVar("T")
 
+_ADDRESSES_MAX = 1_024
+
 SECRET_BYTES_MAX = 2_048
 """Twice the longest shared secret there is, that of the 8192-bit MODP group."""
 
 
-class Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the values that travel: immutable, an array on the wire, strict about fields."""
+class Value(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True, gc=False):
+    """Base of the values that travel: immutable, an array on the wire, strict about fields.
+
+    They cannot be part of a cycle: the garbage collector need not look at them, and there are millions.
+    """
 
 
 class MessageDecodeError(PeerError):
@@ -43,8 +49,14 @@ def _decode_extension(wanted: Any, value: Any) -> object:
     if wanted is IpAddress:
         if not isinstance(value, bytes) or len(value) not in (4, 16):
             raise ValueError("an address is 4 or 16 bytes")
-        return ip_address(value)
+        return _address(value)
     raise NotImplementedError(wanted)
+
+
+@lru_cache(maxsize=_ADDRESSES_MAX)
+def _address(packed: bytes) -> IPv4Address | IPv6Address:
+    """The same few addresses come over and over again: ends of selectors, a gateway's own."""
+    return ip_address(packed)
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_extension)
