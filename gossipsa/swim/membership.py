@@ -172,10 +172,10 @@ class Membership:
             events.append(MetadataChanged(name=member.name, boot=member.boot, metadata=member.metadata))
         return events
 
-    def confirm(self, name: GatewayName, testimony: Testimony) -> list[Event]:
+    def confirm(self, name: GatewayName, testimony: Testimony, *, now_ns: int) -> list[Event]:
         """Count another witness of a suspicion; nothing is told if it is not wanted."""
         member = self._members[name]
-        if member.suspicion is None or not member.suspicion.confirm(testimony):
+        if member.suspicion is None or not member.suspicion.confirm(testimony, now_ns=now_ns):
             return []
         self._accused.setdefault(testimony.witness, {})[name] = None
         return [_event(Change.SUSPECTED, member)]
@@ -258,7 +258,7 @@ class Membership:
         if member.state is MemberState.SUSPECT:
             member.suspicion = Suspicion(testimony=update.evidence[0], now_ns=now_ns, settings=self._settings)
             for testimony in update.evidence[1:]:
-                member.suspicion.confirm(testimony)
+                member.suspicion.confirm(testimony, now_ns=now_ns)
             for witness in member.suspicion.witnesses:
                 self._accused.setdefault(witness, {})[member.name] = None
         member.evidence = update.evidence if member.state is MemberState.FAILED else ()

@@ -22,6 +22,7 @@ class Suspicion:
 
     __slots__ = (
         "_asked",
+        "_grace_ns",
         "_hearers",
         "_postponed_ns",
         "_settings",
@@ -36,13 +37,14 @@ class Suspicion:
         self._settings = settings
         self._testimonies = {testimony.witness: testimony}
         self._asked = 0
+        self._grace_ns = now_ns
         self._hearers: dict[GatewayName, None] = {}
         self._postponed_ns = 0
         self.started_ns = now_ns
         self.contradicted = False
         """True once the witnesses were told that the suspect answered us."""
         self.verdict_heard = False
-        """Another member passed the verdict, and we have no reason to doubt it."""
+        """See `hear_verdict`."""
         self.ask_ns = now_ns
         """When others are asked next, as long as there is one witness only."""
 
@@ -60,12 +62,25 @@ class Suspicion:
         """False if this witness was counted already, or enough are known."""
         return witness not in self._testimonies and len(self._testimonies) <= self._settings.confirmations
 
-    def confirm(self, testimony: Testimony) -> bool:
+    def confirm(self, testimony: Testimony, *, now_ns: int) -> bool:
         """Count a witness; False if it is not wanted."""
         if not self.wants(testimony.witness):
             return False
         self._testimonies[testimony.witness] = testimony
+        self._give_grace(now_ns)
         return True
+
+    def hear_verdict(self, *, now_ns: int) -> None:
+        """Another member passed the verdict, and we have no reason to doubt it."""
+        if not self.verdict_heard:
+            self.verdict_heard = True
+            self._give_grace(now_ns)
+
+    def _give_grace(self, now_ns: int) -> None:
+        """An old suspicion that somebody shares only now: the suspect gets its time from now on."""
+        overdue_ns = self.started_ns + self._postponed_ns + self._settings.suspicion_max_ns
+        if self._settings.second_look and now_ns > overdue_ns:
+            self._grace_ns = now_ns + self._settings.suspicion_min_ns
 
     def disregard(self, witness: GatewayName) -> None:
         """It can bear witness no more; the last one stays, since there is a suspicion."""
@@ -97,7 +112,7 @@ class Suspicion:
         timeout_ns = self._timeout_ns(others)
         if patient:
             timeout_ns = max(timeout_ns, self._settings.suspicion_max_ns)
-        return self.started_ns + self._postponed_ns + timeout_ns
+        return max(self.started_ns + self._postponed_ns + timeout_ns, self._grace_ns)
 
     def _timeout_ns(self, others: int) -> int:
         minimum_ns, maximum_ns = self._settings.suspicion_min_ns, self._settings.suspicion_max_ns

@@ -37,6 +37,7 @@ from gossipsa.swim.evidence import Evidence, words_of
 from gossipsa.swim.exchange import ExchangeBeat
 from gossipsa.swim.flap_damping import REFUTATION_PENALTY, RETURN_PENALTY, FlapDamping
 from gossipsa.swim.health import LocalHealth
+from gossipsa.swim.hearing import Hearing
 from gossipsa.swim.member import Member, MemberView
 from gossipsa.swim.membership import Membership, Ruling
 from gossipsa.swim.messages import (
@@ -115,6 +116,8 @@ LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
 WAYS_CHECKED_PER_ROUND = 4
 """Members asked out of turn each round, over each transport, because it seems to be closed."""
+LISTENED_TO = 3
+"""Members asked, each time, for a sign that we hear."""
 STREAMS_SHARED_MAX = 16
 """Members whose streams are tried at each check because state goes over them; more are ignored."""
 
@@ -213,6 +216,7 @@ class Swim:
         self._round_ns = 0
         self._gossip_ns = 0
         self._stream_check_ns = 0
+        self._hearing = Hearing(settings)
         self._deadline_ns: int | None = None
         """The next deadline, if nothing changed since it was found."""
         self._unhealthy = False
@@ -306,6 +310,8 @@ class Swim:
             return self._end()
         if self._table.expelled(sender):
             return self._end()
+        if self._table.live(sender):
+            self._hearing.heard(now_ns=self._now_ns)
         # The state that a newcomer asked for is known to the others already.
         quiet = len(packet.updates) > GOSSIPED_MAX or (
             not self._seeds.joined and any(isinstance(message, StateReply) for message in packet.messages)
@@ -356,7 +362,7 @@ class Swim:
         deadlines += [
             deadline
             for deadline in (
-                self._verdicts.next_deadline_ns(),
+                self._verdicts_due_ns(),
                 self._prober.next_deadline_ns(),
                 self._seeds.next_deadline_ns(),
             )
@@ -564,7 +570,7 @@ class Swim:
             ):
                 self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
         if verdict and suspicion is not None and self._evidence.convicts(member, alone=False):
-            suspicion.verdict_heard = True
+            suspicion.hear_verdict(now_ns=self._now_ns)
             self._look_in_time(member)
 
     def _doubt(self, member: Member, verdict: Update, sender: GatewayName) -> None:
@@ -709,7 +715,7 @@ class Swim:
                 self._look_in_time(member)
 
     def _confirm(self, member: Member, testimony: Testimony) -> None:
-        events = self._table.confirm(member.name, testimony)
+        events = self._table.confirm(member.name, testimony, now_ns=self._now_ns)
         if not events:
             return
         self._events += events
@@ -764,8 +770,10 @@ class Swim:
         deadline_ns = suspicion.deadline_ns(
             others=self._table.count(MemberState.ALIVE) + 1, patient=self._flaps.suppressed(suspect.name)
         )
-        if self._evidence.convicts(suspect, alone=self._alone()):
+        if self._evidence.convicts(suspect, alone=False):
             return deadline_ns
+        if self._evidence.convicts(suspect, alone=self._alone()):
+            return max(deadline_ns, self._hearing.lone_ns(lost=self._table.count(MemberState.SUSPECT)))
         return max(deadline_ns, suspicion.ask_ns)
 
     def _look_in_time(self, suspect: Member) -> None:
@@ -781,7 +789,24 @@ class Swim:
             for suspect in self._table.in_state(MemberState.SUSPECT):
                 self._look_in_time(suspect)
 
+    def _verdicts_due_ns(self) -> int | None:
+        deadline_ns = self._verdicts.next_deadline_ns()
+        return None if deadline_ns is None else max(deadline_ns, self._hearing.wait_until_ns)
+
+    def _listens(self) -> bool:
+        """True if others are silent while we hear somebody, or if there is nobody else to be heard."""
+        return self._alone() or self._hearing.works(now_ns=self._now_ns)
+
     def _pass_verdicts(self) -> None:
+        due_ns = self._verdicts_due_ns()
+        if due_ns is None or self._now_ns < due_ns:
+            return
+        if not self._listens():
+            # It may be we who are deaf, or were: whoever answers us now tells that it is not so.
+            self._hearing.wait(now_ns=self._now_ns)
+            for name in self._rings.told(LISTENED_TO, self._is_alive):
+                self._post([self._prober.ping(name, now_ns=self._now_ns)])
+            return
         for name in self._verdicts.due(now_ns=self._now_ns):
             suspect = self._table.get(name)
             if suspect is None or suspect.suspicion is None:
@@ -1035,10 +1060,10 @@ class Swim:
         """Others passed the verdict, and now we know it first hand."""
         ours = self._evidence.testify(member)
         others = tuple(said for said in rumour.evidence if said.witness != self._name)
-        if len(others) >= self._settings.witnesses_min:
+        if len(others) >= self._settings.witnesses_min and self._listens():
             self._accept(member.accused(MemberState.FAILED, (ours, *others)[:EVIDENCE_MAX]), None)
             return
-        # With us it is two; but who was alone with it did not give the suspect its time.
+        # With us it is two; but who was alone with it did not give the suspect its time, or we hear nobody.
         for testimony in (ours, *others):
             if member.suspicion is None:
                 self._accept(member.accused(MemberState.SUSPECT, (testimony,)), None)
@@ -1146,11 +1171,14 @@ class Swim:
         return min(1, self._settings.stream_attempt)
 
     def _relays_for(self, target: GatewayName) -> list[GatewayName]:
-        def useful(name: GatewayName) -> bool:
-            member = self._table.get(name)
-            return name != target and member is not None and member.state is MemberState.ALIVE
+        return self._rings.relays(
+            target, self._settings.relays, lambda name: name != target and self._is_alive(name)
+        )
 
-        return self._rings.relays(target, self._settings.relays, useful)
+    def _is_alive(self, name: GatewayName) -> bool:
+        """And not suspected."""
+        member = self._table.get(name)
+        return member is not None and member.state is MemberState.ALIVE
 
     # State exchange.
 

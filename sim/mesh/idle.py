@@ -13,6 +13,8 @@ from sim.mesh.experiment import SIZES, settled, sites_of, table_of
 MEASURED_NS = 20 * SECOND_NS
 SETTLE_NS = 30 * SECOND_NS
 """After a change, comparisons of tables fall back to their longest interval within this time."""
+LOCATE_NS = SECOND_NS // 4
+"""For each member: they ask out of turn where each other one is, four a second, until they know all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,10 @@ class Idle:
     """Packets of all members that needed a stream."""
 
 
-def measure(members: int, *, watched: int = 0, seed: int = 1, settle_ns: int = SETTLE_NS) -> Idle:
+def measure(members: int, *, watched: int = 0, seed: int = 1) -> Idle:
+    """When all that followed the start is over."""
     network = settled(members, seed=seed, watched=watched)
-    network.run(settle_ns)
+    network.run(SETTLE_NS + members * LOCATE_NS)
     network.forget()
     network.run(MEASURED_NS)
     sent = [host.sent for host in network.hosts.values()]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table
 
+from gossipsa.swim.settings import SECOND_NS
 from sim.mesh import detection, healing, idle, starvation
 
-BENCH_SIZES = (8, 32, 100)
+BENCH_SIZES = (8, 32, 64)
 
 EXPERIMENTS: dict[str, Callable[[Sequence[int], Sequence[int]], Table]] = {
     "detection": lambda sizes, seeds: detection.table(sizes=sizes, seeds=seeds),
@@ -19,10 +20,20 @@ EXPERIMENTS: dict[str, Callable[[Sequence[int], Sequence[int]], Table]] = {
 """Each takes the sizes of the mesh and the seeds of its runs."""
 
 
-def tables(*, sizes: Sequence[int] = BENCH_SIZES, seeds: Sequence[int] = range(2)) -> Iterator[Table]:
+def tables(*, sizes: Sequence[int] = BENCH_SIZES, full: bool = False) -> Iterator[Table]:
     """The tables for `make bench`, one after the other as they are ready; some minutes in all.
 
-    With `sim.mesh.experiment.SIZES` up to 1,000 members, which takes most of an hour.
+    With `sim.mesh.experiment.SIZES` up to 1,000 members, which takes an hour or more.
+
+    Args:
+        full: more runs of each size, and Lifeguard's experiment with as many members as it had.
     """
-    for experiment in EXPERIMENTS.values():
-        yield experiment(sizes, seeds)
+    seeds = range(3 if full else 1)
+    yield detection.table(sizes=sizes, seeds=seeds)
+    yield idle.table(sizes=sizes)
+    yield healing.table(sizes=sizes, seeds=seeds)
+    yield (
+        starvation.table()
+        if full
+        else starvation.table(members=32, still_ms=(16_384,), run_ns=60 * SECOND_NS)
+    )

@@ -3,25 +3,29 @@
     python -m tests.bench [TABLE ...] [--results DIRECTORY]
     python -m tests.bench mesh [--sizes 8,16,32] [--repetitions 5] [--quick]
     python -m tests.bench state [--records 100000]
+    python -m tests.bench simmesh [--full]
 
 move: clients moved by gossipsa, against connecting anew. Boots a kernel with ESP and stock strongSwan.
 mesh: gossipsa's mesh, against Serf's (Debian's package `serf`). Needs iproute2 and iptables.
 state: the state of many clients, against plain MessagePack and PyNaCl in one process.
+simmesh: membership in simulated meshes over many sites, and Lifeguard's experiment.
 
-All but `state` need root. Raw results stay in the directory of results.
+The first two need root. Raw results stay in the directory of results.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from sim.mesh.experiment import SIZES
+from sim.mesh.tables import BENCH_SIZES, tables
 from tests.bench import move_or_connect
 from tests.bench.mesh import beside_serf
 from tests.bench.mesh.plan import QUICK, Plan
@@ -34,8 +38,10 @@ from tests.bench.state.table import state_table
 
 def main() -> int:
     options = _parser().parse_args()
+    console = Console(width=None if sys.stdout.isatty() else 140)
     for name in options.tables or _TABLES:
-        Console(width=None if sys.stdout.isatty() else 140).print(_TABLES[name](options))
+        for table in _TABLES[name](options):
+            console.print(table)
     return 0
 
 
@@ -59,14 +65,16 @@ def _parser() -> argparse.ArgumentParser:
     state.add_argument(
         "--records", type=_records, default=RECORDS, metavar="N", help="clients of one gateway"
     )
+    simulated = parser.add_argument_group("simmesh")
+    simulated.add_argument("--full", action="store_true", help="up to 1,000 members, which takes an hour")
     return parser
 
 
-def _move(options: argparse.Namespace) -> Table:
-    return move_table(move_or_connect.measure(options.results.resolve()))
+def _move(options: argparse.Namespace) -> Iterator[Table]:
+    yield move_table(move_or_connect.measure(options.results.resolve()))
 
 
-def _mesh(options: argparse.Namespace) -> Table:
+def _mesh(options: argparse.Namespace) -> Iterator[Table]:
     plan = QUICK if options.quick else Plan()
     if options.sizes:
         at = plan.faults_at if plan.faults_at in options.sizes else options.sizes[0]
@@ -74,14 +82,23 @@ def _mesh(options: argparse.Namespace) -> Table:
     if options.repetitions:
         times = options.repetitions
         plan = msgspec.structs.replace(plan, repetitions=times, boots=times, stalls=times)
-    return mesh_table(beside_serf.measure(plan, options.results.resolve()))
+    yield mesh_table(beside_serf.measure(plan, options.results.resolve()))
 
 
-def _state(options: argparse.Namespace) -> Table:
-    return state_table(state.measure(options.records, options.results.resolve()))
+def _state(options: argparse.Namespace) -> Iterator[Table]:
+    yield state_table(state.measure(options.records, options.results.resolve()))
 
 
-_TABLES: dict[str, Callable[[argparse.Namespace], Table]] = {"move": _move, "mesh": _mesh, "state": _state}
+def _simulated_mesh(options: argparse.Namespace) -> Iterator[Table]:
+    return tables(sizes=SIZES if options.full else BENCH_SIZES, full=options.full)
+
+
+_TABLES: dict[str, Callable[[argparse.Namespace], Iterator[Table]]] = {
+    "move": _move,
+    "mesh": _mesh,
+    "state": _state,
+    "simmesh": _simulated_mesh,
+}
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -175,10 +175,12 @@ def test_changed_metadata_is_told() -> None:
 
 def test_each_witness_counts_once_and_up_to_what_is_needed() -> None:
     table = table_with(claim(SUSPECT, complete=True, witness=OTHERS[0]))
-    assert table.confirm(THEM, word_of(OTHERS[0])) == []
-    assert table.confirm(THEM, word_of(OTHERS[1])) == [MemberSuspected(name=THEM, boot=BOOT, witnesses=2)]
-    assert table.confirm(THEM, word_of(OTHERS[2])) != []
-    assert table.confirm(THEM, word_of(OTHERS[3])) == []
+    assert table.confirm(THEM, word_of(OTHERS[0]), now_ns=1) == []
+    assert table.confirm(THEM, word_of(OTHERS[1]), now_ns=1) == [
+        MemberSuspected(name=THEM, boot=BOOT, witnesses=2)
+    ]
+    assert table.confirm(THEM, word_of(OTHERS[2]), now_ns=1) != []
+    assert table.confirm(THEM, word_of(OTHERS[3]), now_ns=1) == []
 
 
 def test_expelled_member_is_gone_for_good_and_bears_no_witness() -> None:

@@ -16,7 +16,7 @@ MINIMUM_NS, MAXIMUM_NS = LAN.suspicion_min_ns, LAN.suspicion_max_ns
 def suspicion(confirmations: int = 0, hearers: int = 0) -> Suspicion:
     made = Suspicion(testimony=word_of(OTHERS[0]), now_ns=SECOND_NS, settings=LAN)
     for witness in OTHERS[1 : confirmations + 1]:
-        made.confirm(word_of(witness))
+        made.confirm(word_of(witness), now_ns=0)
     for hearer in OTHERS[:hearers]:
         made.heard_by(hearer)
     return made
@@ -55,8 +55,8 @@ def test_confirmations_never_prolong_and_denials_never_shorten(
 
 def test_witness_counts_once() -> None:
     made = suspicion()
-    assert made.confirm(word_of(US))
-    assert not made.confirm(word_of(US))
+    assert made.confirm(word_of(US), now_ns=0)
+    assert not made.confirm(word_of(US), now_ns=0)
     assert made.witnesses == (OTHERS[0], US)
 
 
@@ -74,7 +74,7 @@ def test_more_confirmations_may_be_demanded() -> None:
     made = Suspicion(testimony=word_of(OTHERS[0]), now_ns=0, settings=strict)
     timeouts_ns = []
     for witness in OTHERS[1:5]:
-        made.confirm(word_of(witness))
+        made.confirm(word_of(witness), now_ns=0)
         timeouts_ns.append(made.deadline_ns(others=10))
     assert timeouts_ns == sorted(timeouts_ns, reverse=True)
     assert timeouts_ns[-1] == MINIMUM_NS < timeouts_ns[-2]
@@ -88,8 +88,20 @@ def test_who_waits_patiently_is_not_hurried_by_confirmations() -> None:
 
 def test_verdict_of_others_leaves_the_suspect_its_time() -> None:
     made = suspicion(confirmations=1)
-    made.verdict_heard = True
+    made.hear_verdict(now_ns=0)
     assert timeout_ns(made, others=31) == MINIMUM_NS
+
+
+def test_old_suspicion_that_is_shared_only_now_leaves_the_suspect_its_time_from_now_on() -> None:
+    """A member that was deaf for long suspected everybody, and so did another one: neither may be hasty."""
+    late_ns = SECOND_NS + 20 * MAXIMUM_NS
+    made = suspicion()
+    assert made.confirm(word_of(OTHERS[1]), now_ns=late_ns)
+    assert made.deadline_ns(others=31) == late_ns + MINIMUM_NS
+    told = suspicion(confirmations=1)
+    told.hear_verdict(now_ns=late_ns)
+    told.hear_verdict(now_ns=late_ns + 1)
+    assert told.deadline_ns(others=31) == late_ns + MINIMUM_NS
 
 
 def test_others_are_asked_at_growing_intervals_up_to_a_bound() -> None:
@@ -106,7 +118,7 @@ def test_witness_that_is_none_any_more_is_replaced_but_the_suspicion_stays() -> 
     assert not made.wants(US)
     made.disregard(OTHERS[1])
     assert list(made.witnesses) == [OTHERS[0], OTHERS[2]]
-    assert made.confirm(word_of(US))
+    assert made.confirm(word_of(US), now_ns=0)
     for witness in (OTHERS[0], OTHERS[2], US):
         made.disregard(witness)
     assert list(made.witnesses) == [US]
