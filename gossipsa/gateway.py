@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 
 from gossipsa import inputs
-from gossipsa.audits import Audits
+from gossipsa.clients import Clients
 from gossipsa.contacts import Contacts
 from gossipsa.effects import Effect, Report
 from gossipsa.first_contact import FirstContact, is_unsealed
@@ -25,10 +25,7 @@ from gossipsa.mesh_view import MeshView
 from gossipsa.outbox import Outbox
 from gossipsa.own_metadata import OwnMetadata
 from gossipsa.partners import Partners
-from gossipsa.replication import messages as replication
-from gossipsa.replication.audit import Audited, Auditor
 from gossipsa.replication.lane_ledger import LaneLedger
-from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.placement import Placement
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
@@ -36,19 +33,6 @@ from gossipsa.settings import GatewaySettings
 from gossipsa.status import GatewayStatus
 from gossipsa.steady_time import SteadyTime
 from gossipsa.swim.swim import Swim
-from gossipsa.takeover import messages as takeover
-from gossipsa.takeover.address_book import AddressBook
-from gossipsa.takeover.adoption import Adoption
-from gossipsa.takeover.announcer import Announcer
-from gossipsa.takeover.conflict import Conflicts
-from gossipsa.takeover.coordinator import Coordinator
-from gossipsa.takeover.handover import Handovers
-from gossipsa.takeover.kept_records import KeptRecords
-from gossipsa.takeover.own_clients import OwnClients
-from gossipsa.takeover.planned_moves import PlannedMoves
-from gossipsa.takeover.raised_ceilings import RaisedCeilings
-from gossipsa.takeover.reconnections import Reconnections
-from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import Channel, Sessions
@@ -81,7 +65,7 @@ class Gateway:
     ) -> None:
         self._settings = settings
         self._keyring = keyring
-        self._me = Holder(keyring.name, boot)
+        me = Holder(keyring.name, boot)
         self._outbox = Outbox()
         self._counts: Counter[str] = Counter()
         self._own_metadata = OwnMetadata(settings)
@@ -111,18 +95,9 @@ class Gateway:
             mesh=self._mesh,
             outbox=self._outbox,
         )
-        self._ledger = LaneLedger()
-        self._store = RecordStore(self._ledger)
-        self._replicator = Replicator(me=self._me, settings=settings.replication, ledger=self._ledger)
-        self._audits = Audits(
-            auditor=Auditor(
-                replicator=self._replicator,
-                interval_ns=settings.replication.audit_interval_ns,
-                entropy=entropy,
-            ),
-            audited=Audited(self._store),
-            outbox=self._outbox,
-        )
+        ledger = LaneLedger()
+        store = RecordStore(ledger)
+        replicator = Replicator(me=me, settings=settings.replication, ledger=ledger)
         self._partners = Partners(
             placement=Placement(
                 owner=keyring.name,
@@ -130,105 +105,25 @@ class Gateway:
                 zone=keyring.own.zone,
                 settings=settings.replication,
             ),
-            replicator=self._replicator,
-            store=self._store,
+            replicator=replicator,
+            store=store,
             swim=self._swim,
             mesh=self._mesh,
             port=self._port,
             contacts=self._contacts,
             outbox=self._outbox,
         )
-        self._owned_index = OwnedIndex(self._replicator)
-        self._coordinator = Coordinator(
-            me=self._me,
+        self._clients = Clients(
+            me=me,
             settings=settings,
+            keyring=keyring,
             peers=self._mesh,
-            store=self._store,
-            replicator=self._replicator,
-            ledger=self._ledger,
+            ledger=ledger,
+            store=store,
+            replicator=replicator,
             outbox=self._outbox,
             random=random,
             entropy=entropy,
-        )
-        self._announcer = Announcer(peers=self._mesh, replicator=self._replicator, outbox=self._outbox)
-        self._rekeys = PacedRekeys(
-            settings=settings.takeover, replicator=self._replicator, outbox=self._outbox
-        )
-        self._conflicts = Conflicts(
-            me=self._me,
-            replicator=self._replicator,
-            coordinator=self._coordinator,
-            announcer=self._announcer,
-            rekeys=self._rekeys,
-            outbox=self._outbox,
-        )
-        self._ceilings = RaisedCeilings(replicator=self._replicator, ledger=self._ledger, outbox=self._outbox)
-        self._handovers = Handovers(
-            me=self._me,
-            settings=settings.takeover,
-            peers=self._mesh,
-            replicator=self._replicator,
-            conflicts=self._conflicts,
-            outbox=self._outbox,
-            entropy=entropy,
-            go_above=self._ceilings.go_above_target,
-        )
-        self._planned_moves = PlannedMoves(
-            me=self._me,
-            settings=settings.takeover,
-            peers=self._mesh,
-            replicator=self._replicator,
-            handovers=self._handovers,
-            outbox=self._outbox,
-        )
-        self._addresses = AddressBook(
-            me=self._me,
-            peers=self._mesh,
-            replicator=self._replicator,
-            store=self._store,
-            outbox=self._outbox,
-        )
-        self._reconnections = Reconnections(
-            me=self._me,
-            peers=self._mesh,
-            store=self._store,
-            replicator=self._replicator,
-            owned_index=self._owned_index,
-            coordinator=self._coordinator,
-            conflicts=self._conflicts,
-            outbox=self._outbox,
-        )
-        self._own_clients = OwnClients(
-            store=self._store,
-            replicator=self._replicator,
-            owned_index=self._owned_index,
-            coordinator=self._coordinator,
-            conflicts=self._conflicts,
-            reconnections=self._reconnections,
-            addresses=self._addresses,
-            outbox=self._outbox,
-        )
-        self._kept_records = KeptRecords(
-            me=self._me,
-            peers=self._mesh,
-            store=self._store,
-            replicator=self._replicator,
-            coordinator=self._coordinator,
-            announcer=self._announcer,
-            conflicts=self._conflicts,
-            handovers=self._handovers,
-            reconnections=self._reconnections,
-            outbox=self._outbox,
-        )
-        self._adoption = Adoption(
-            me=self._me,
-            keyring=keyring,
-            replicator=self._replicator,
-            owned_index=self._owned_index,
-            announcer=self._announcer,
-            own_clients=self._own_clients,
-            reconnections=self._reconnections,
-            outbox=self._outbox,
         )
         self._membership = MembershipChanges(
             swim=self._swim,
@@ -236,14 +131,7 @@ class Gateway:
             port=self._port,
             partners=self._partners,
             trust=self._trust,
-            replicator=self._replicator,
-            store=self._store,
-            coordinator=self._coordinator,
-            announcer=self._announcer,
-            addresses=self._addresses,
-            handovers=self._handovers,
-            planned_moves=self._planned_moves,
-            adoption=self._adoption,
+            clients=self._clients,
             outbox=self._outbox,
         )
         self._first_contact = FirstContact(
@@ -259,16 +147,15 @@ class Gateway:
             outbox=self._outbox,
         )
         self._inspection = Inspection(
-            me=self._me,
+            me=me,
             keyring=keyring,
             swim=self._swim,
             mesh=self._mesh,
             port=self._port,
             own_metadata=self._own_metadata,
-            replicator=self._replicator,
-            store=self._store,
-            coordinator=self._coordinator,
-            handovers=self._handovers,
+            replicator=replicator,
+            store=store,
+            clients=self._clients,
         )
         self._placement_due_ns: int | None = None
         self._time = SteadyTime()
@@ -288,32 +175,23 @@ class Gateway:
 
     def next_deadline_ns(self) -> int | None:
         """When TimerDue must come, at the latest; may lie in the past. None before Started."""
-        if not self._adoption.has_started:
+        if not self._clients.has_started:
             return None
         deadlines = (
             self._swim.next_deadline_ns(),
-            self._coordinator.next_deadline_ns(now_ns=self._now_ns),
-            self._replicator.next_deadline_ns(),
-            self._audits.next_deadline_ns(),
-            self._announcer.next_deadline_ns(),
-            None if self._coordinator.is_busy else self._rekeys.next_deadline_ns(),
-            self._conflicts.next_deadline_ns(),
-            self._handovers.next_deadline_ns(),
-            self._planned_moves.next_deadline_ns(),
-            self._adoption.next_deadline_ns(now_ns=self._now_ns),
+            self._clients.next_deadline_ns(now_ns=self._now_ns),
             self._introductions.next_deadline_ns(),
             self._first_contact.next_deadline_ns(),
             self._trust.next_deadline_ns(),
             self._contacts.next_deadline_ns(),
             self._placement_due_ns,
-            self._ceilings.next_deadline_ns(),
         )
         return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
 
     @property
     def short_of_copies(self) -> int:
         """How many of our clients have fewer acknowledged copies than they should have."""
-        return self._replicator.short
+        return self._clients.short_of_copies
 
     def status(self, *, now_ns: int, with_clients: bool = True) -> GatewayStatus:
         """What an operator may see. Listing the clients takes as long as there are clients."""
@@ -332,42 +210,6 @@ class Gateway:
                 self._hear(data, None, now_ns)
             case inputs.Started():
                 self._start(now_ns)
-            case inputs.ClientChanged(client=client, state=state):
-                self._own_clients.changed(client, state, now_ns=now_ns)
-            case inputs.ClientDeleted(client=client):
-                self._own_clients.deleted(client)
-            case inputs.CountersRead(counters=counters):
-                self._own_clients.counters_read(counters, now_ns=now_ns)
-            case inputs.IkeReceived(source=source, data=data):
-                self._coordinator.ike_received(source, data, now_ns=now_ns)
-                self._handovers.ike_received(data, now_ns=now_ns)
-            case inputs.IkeProbeAnswered(gateway=gateway):
-                self._coordinator.ike_answered(gateway, now_ns=now_ns)
-            case inputs.ClientInstalled(client=client, epoch=epoch):
-                self._coordinator.installed(client, epoch, now_ns=now_ns)
-            case inputs.ClientActivated(client=client, epoch=epoch):
-                self._coordinator.activated(client, epoch, now_ns=now_ns)
-                if client in self._replicator:
-                    self._rekeys.schedule(client, now_ns=now_ns)
-            case inputs.ClientRemoved(client=client, epoch=epoch, counters=counters):
-                self._conflicts.removed(client)
-                self._handovers.removed(client, counters)
-                self._coordinator.removed(client, epoch, now_ns=now_ns)
-            case inputs.ClientRestored(client=client):
-                self._outbox.report("client-restored", client=client)
-            case inputs.ClientFailed(client=client, epoch=epoch, reason=reason):
-                self._outbox.report("client-failed", client=client, detail=reason)
-                self._conflicts.removed(client)
-                self._handovers.removed(client, ())
-                self._coordinator.failed(client, epoch, now_ns=now_ns)
-            case inputs.ClientsAdopted():
-                self._adoption.adopted(event, now_ns=now_ns)
-            case inputs.IkeDaemonStarted(resumed=resumed):
-                self._own_clients.ike_daemon_started(resumed=resumed)
-            case inputs.IkeDaemonStopped():
-                self._outbox.report("ike-daemon-stopped")
-            case inputs.PacketLimitReached():
-                self._ceilings.packet_limit_reached(event, now_ns=now_ns)
             case inputs.TrustListGiven(trust_list=data):
                 self._trust.take(data, whence="the operator", now_ns=now_ns)
             case inputs.DrainRequested(draining=draining):
@@ -375,7 +217,7 @@ class Gateway:
             case inputs.LeaveRequested():
                 self._membership.take(self._swim.leave(now_ns=now_ns), now_ns=now_ns)
             case _:
-                raise AssertionError(f"no such input: {type(event).__name__}")
+                self._clients.handle(event, now_ns=now_ns)
 
     def _start(self, now_ns: int) -> None:
         self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
@@ -383,7 +225,7 @@ class Gateway:
         self._introductions.start(
             seeds=self._settings.seeds, remembered=self._contacts.remembered, now_ns=now_ns
         )
-        self._adoption.start(is_alone=self._introductions.is_alone, now_ns=now_ns)
+        self._clients.start(is_alone=self._introductions.is_alone, now_ns=now_ns)
         self._membership.take(self._swim.join((), now_ns=now_ns), now_ns=now_ns)
         self._first_contact.tick(now_ns=now_ns)
 
@@ -394,20 +236,12 @@ class Gateway:
             live = (member.endpoint for member in self._swim.members.values() if member.state.live)
             self._contacts.remember(live, outbox=self._outbox)
         self._membership.take(self._swim.handle_tick(now_ns=now_ns), now_ns=now_ns)
-        self._coordinator.tick(now_ns=now_ns)
-        if not self._coordinator.is_busy:
-            # Clients in silence go before clients that are served.
-            self._rekeys.tick(now_ns=now_ns)
-        self._conflicts.tick(now_ns=now_ns)
-        self._handovers.tick(now_ns=now_ns)
-        self._planned_moves.tick(now_ns=now_ns)
-        self._ceilings.check(now_ns=now_ns)
-        self._audits.tick(now_ns=now_ns)
+        self._clients.tick(now_ns=now_ns)
         if self._placement_due_ns is not None and now_ns >= self._placement_due_ns:
             self._placement_due_ns = now_ns + _PLACEMENT_INTERVAL_NS
-            if self._own_metadata.count(len(self._store) + len(self._replicator)):
+            if self._own_metadata.count(len(self._clients)):
                 self._swim.set_metadata(self._own_metadata.encoded(), now_ns=now_ns)
-            self._addresses.tell()
+            self._clients.tell_addresses()
             self._partners.choose()
 
     def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
@@ -431,76 +265,21 @@ class Gateway:
                 self._trust.hear_offer(sender.gateway, message, now_ns=now_ns)
             case PassTrust(trust_list=data):
                 self._trust.take(data, whence=sender.gateway, now_ns=now_ns)
-            case replication.PutRecords():
-                self._kept_records.hear_put(sender, message, now_ns=now_ns)
-            case replication.AcknowledgeRecords():
-                self._replicator.hear_acknowledgement(sender, message)
-                self._ceilings.check(now_ns=now_ns)
-            case replication.AcknowledgeDrops(versions=versions):
-                self._replicator.hear_drops_acknowledged(sender.gateway, versions)
-            case replication.UpdateCounters():
-                self._kept_records.hear_counters(sender, message)
-            case replication.DropRecords():
-                self._kept_records.hear_drop(sender, message, now_ns=now_ns)
-            case (
-                replication.AuditShards()
-                | replication.ShardDifference()
-                | replication.AskCells()
-                | replication.AskVersions()
-                | replication.TellVersions()
-            ):
-                self._audits.hear(sender, message)
-            case takeover.Claim():
-                self._own_clients.hear_claim(sender, message, now_ns=now_ns)
-                self._coordinator.hear_claim(sender, message, now_ns=now_ns)
-            case takeover.AnswerClaims():
-                self._coordinator.hear_answers(sender, message, now_ns=now_ns)
-            case takeover.EndClaims():
-                self._coordinator.hear_end(sender, message, now_ns=now_ns)
-            case takeover.OfferClients():
-                self._kept_records.hear_offers(
-                    sender, message, willing=not self._own_metadata.is_draining, now_ns=now_ns
-                )
-            case takeover.AnswerOffers():
-                self._handovers.hear_answers(sender, message, now_ns=now_ns)
-            case takeover.HoldAddresses():
-                self._addresses.hear(sender.gateway, message)
-            case takeover.CloseWindows():
-                self._own_clients.hear_close_windows(sender, message)
-            case takeover.AnnounceOwnership():
-                self._kept_records.hear_announcement(sender, message, now_ns=now_ns)
-            case takeover.AcknowledgeOwnership():
-                self._announcer.hear_acknowledgement(sender.gateway, message)
-            case replication.RecallRecords():
-                self._kept_records.hear_recall(sender)
-            case replication.ReturnRecords():
-                self._adoption.hear_return(sender, message)
-            case replication.ReleaseRecords(versions=versions):
-                self._coordinator.hear_release(sender, versions, now_ns=now_ns)
+            case _:
+                self._clients.hear(sender, message, now_ns=now_ns)
 
     def _drain(self, *, draining: bool, now_ns: int) -> None:
         if self._own_metadata.drain(draining=draining):
             self._outbox.report("draining" if draining else "undrained")
             self._swim.set_metadata(self._own_metadata.encoded(), now_ns=now_ns)
-            self._planned_moves.drain(draining=draining, now_ns=now_ns)
+            self._clients.drain(draining=draining, now_ns=now_ns)
 
     # The end of every run
 
     def _finish(self, now_ns: int) -> None:
         self._membership.expel_dropped(now_ns=now_ns)
         self._first_contact.finish(now_ns=now_ns)
-        self._adoption.finish(has_joined=self._swim.joined, now_ns=now_ns)
-        self._handovers.finish(now_ns=now_ns)
-        self._coordinator.finish(now_ns=now_ns)
-        for client in self._coordinator.take_moved():
-            self._announcer.tell_former(client)
-            self._conflicts.hear(client, now_ns=now_ns)
-            self._owned_index.forget()
-        if self._conflicts.take_yielded():
-            self._owned_index.forget()
-        for to, record_message in self._replicator.flush(now_ns=now_ns):
-            self._outbox.send(to, record_message)
-        self._announcer.flush(now_ns=now_ns)
+        self._clients.finish(has_joined=self._swim.joined, now_ns=now_ns)
         messages, self._outbox.messages = self._outbox.messages, []
         for to, message in messages:
             self._port.seal(to, message, Channel.STREAM, now_ns=now_ns)

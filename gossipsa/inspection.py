@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from gossipsa.clients import Clients
 from gossipsa.identifiers import Holder
 from gossipsa.mesh_port import MeshPort
 from gossipsa.mesh_view import MeshView
@@ -15,8 +16,6 @@ from gossipsa.replication.store import RecordStore
 from gossipsa.status import ClientStatus, GatewayStatus, IdentityStatus, MemberStatus
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
-from gossipsa.takeover.coordinator import Coordinator
-from gossipsa.takeover.handover import Handovers
 from gossipsa.wire.keyring import Keyring
 
 _OWNER_ROLE, _REPLICA_ROLE = "owner", "replica"
@@ -36,8 +35,7 @@ class Inspection:
         own_metadata: OwnMetadata,
         replicator: Replicator,
         store: RecordStore,
-        coordinator: Coordinator,
-        handovers: Handovers,
+        clients: Clients,
     ) -> None:
         self._me = me
         self._keyring = keyring
@@ -47,8 +45,7 @@ class Inspection:
         self._own_metadata = own_metadata
         self._replicator = replicator
         self._store = store
-        self._coordinator = coordinator
-        self._handovers = handovers
+        self._clients = clients
 
     def status(self, *, counts: Mapping[str, int], with_clients: bool, now_ns: int) -> GatewayStatus:
         """The whole status, or all but the list of clients. `counts` are those of the reports."""
@@ -65,18 +62,20 @@ class Inspection:
             short_since_s=None if since_ns is None else round((now_ns - since_ns) / 1e9, 3),
             counts=dict(sorted(counts.items())),
             draining=self._own_metadata.is_draining,
-            moving=len(self._handovers),
+            moving=self._clients.moving,
         )
 
     def _client_statuses(self) -> Iterator[ClientStatus]:
         for owned in self._replicator.owned():
             yield _client_status(owned.record, _OWNER_ROLE, len(owned.acknowledged_by()))
         for record in self._store.records():
-            state = self._coordinator.state_of(record.client)
+            state = self._clients.takeover_state(record.client)
             yield _client_status(record, state.value if state else _REPLICA_ROLE, 0)
 
     def _roles(self) -> Counter[str]:
-        roles = Counter(state.value for client, state in self._coordinator.states() if client in self._store)
+        roles = Counter(
+            state.value for client, state in self._clients.takeover_states() if client in self._store
+        )
         roles[_REPLICA_ROLE] += len(self._store) - roles.total()
         roles[_OWNER_ROLE] += len(self._replicator)
         return +roles

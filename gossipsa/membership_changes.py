@@ -5,23 +5,16 @@ All that Swim has to say passes here: its packets go out, its news go to whom th
 
 from __future__ import annotations
 
+from gossipsa.clients import Clients
 from gossipsa.identifiers import GatewayName, Holder
 from gossipsa.mesh_message import Gossip
 from gossipsa.mesh_port import MeshPort
 from gossipsa.mesh_view import MeshView
 from gossipsa.outbox import Outbox
 from gossipsa.partners import Partners
-from gossipsa.replication.replicator import Replicator
-from gossipsa.replication.store import RecordStore
 from gossipsa.swim import outputs as swim_events
 from gossipsa.swim.outputs import Outputs
 from gossipsa.swim.swim import Swim
-from gossipsa.takeover.address_book import AddressBook
-from gossipsa.takeover.adoption import Adoption
-from gossipsa.takeover.announcer import Announcer
-from gossipsa.takeover.coordinator import Coordinator
-from gossipsa.takeover.handover import Handovers
-from gossipsa.takeover.planned_moves import PlannedMoves
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire.sessions import Channel
 
@@ -37,14 +30,7 @@ class MembershipChanges:
         port: MeshPort,
         partners: Partners,
         trust: TrustKeeper,
-        replicator: Replicator,
-        store: RecordStore,
-        coordinator: Coordinator,
-        announcer: Announcer,
-        addresses: AddressBook,
-        handovers: Handovers,
-        planned_moves: PlannedMoves,
-        adoption: Adoption,
+        clients: Clients,
         outbox: Outbox,
     ) -> None:
         self._swim = swim
@@ -52,14 +38,7 @@ class MembershipChanges:
         self._port = port
         self._partners = partners
         self._trust = trust
-        self._replicator = replicator
-        self._store = store
-        self._coordinator = coordinator
-        self._announcer = announcer
-        self._addresses = addresses
-        self._handovers = handovers
-        self._planned_moves = planned_moves
-        self._adoption = adoption
+        self._clients = clients
         self._outbox = outbox
 
     def hear(self, sender: Holder, message: Gossip, *, now_ns: int) -> None:
@@ -100,29 +79,25 @@ class MembershipChanges:
                 self._outbox.report("gateway-alive", gateway=name)
                 self._gateway_alive(name, now_ns)
                 self._trust.offer(name)
-                self._adoption.gateway_joined(name)
+                self._clients.gateway_joined(name)
             case swim_events.MemberRefuted(name=name):
                 self._outbox.report("gateway-refuted", gateway=name)
                 self._gateway_alive(name, now_ns)
             case swim_events.MemberSuspected(name=name, witnesses=witnesses):
                 self._outbox.report("gateway-suspected", gateway=name, detail=f"{witnesses} witnesses")
-                self._coordinator.gateway_suspected(name, now_ns=now_ns)
+                self._clients.gateway_suspected(name, now_ns=now_ns)
             case swim_events.MemberFailed(name=name):
                 self._outbox.report("gateway-failed", gateway=name)
-                self._gateway_lost(name, now_ns)
+                self._clients.gateway_lost(name, now_ns=now_ns)
                 self._partners.choose()
-                self._coordinator.gateway_failed(name, now_ns=now_ns)
+                self._clients.gateway_failed(name, now_ns=now_ns)
             case swim_events.MemberLeft(name=name):
                 self._outbox.report("gateway-left", gateway=name)
-                self._gateway_lost(name, now_ns)
+                self._clients.gateway_lost(name, now_ns=now_ns)
                 self._partners.choose()
             case swim_events.MemberRestarted(name=name):
                 self._outbox.report("gateway-restarted", gateway=name)
-                self._replicator.forget_drops(name)
-                self._coordinator.gateway_restarted(name, now_ns=now_ns)
-                self._handovers.gateway_lost(name, now_ns=now_ns)
-                self._planned_moves.gateway_alive(name, now_ns=now_ns)
-                self._addresses.gateway_alive(name)
+                self._clients.gateway_restarted(name, now_ns=now_ns)
                 self._partners.choose()
             case swim_events.MetadataChanged():
                 self._partners.choose()
@@ -153,22 +128,12 @@ class MembershipChanges:
     def _fall_silent(self, now_ns: int) -> None:
         """A newer host has our name: from now on nothing is said in it, and others' clients are not ours to
         take. Our own stay served, by what is here."""
-        for record in tuple(self._store.records()):
-            self._coordinator.superseded(record.client, None, now_ns=now_ns)
-            self._store.drop(record.client, record.epoch)
+        self._clients.drop_kept(now_ns=now_ns)
         for name in self._swim.members:
-            self._gateway_lost(name, now_ns)
+            self._clients.gateway_lost(name, now_ns=now_ns)
         self._port.fall_silent()
         self._partners.choose()
 
-    def _gateway_lost(self, name: GatewayName, now_ns: int) -> None:
-        self._adoption.gateway_lost(name)
-        self._handovers.gateway_lost(name, now_ns=now_ns)
-        self._planned_moves.gateway_lost(name)
-
     def _gateway_alive(self, name: GatewayName, now_ns: int) -> None:
-        self._coordinator.gateway_alive(name, now_ns=now_ns)
-        self._announcer.gateway_alive(name)
-        self._addresses.gateway_alive(name)
-        self._planned_moves.gateway_alive(name, now_ns=now_ns)
+        self._clients.gateway_alive(name, now_ns=now_ns)
         self._partners.choose()

@@ -31,6 +31,7 @@ TOP_LEVEL = (
     "contacts",
     "partners",
     "membership_changes",
+    "clients",
     "audits",
     "own_metadata",
     "inspection",

@@ -113,6 +113,12 @@ class KeptRecords:
                 self._store.drop(version.client, version.epoch)
         self._outbox.send(sender.gateway, AcknowledgeDrops(versions=message.versions))
 
+    def drop_all(self, *, now_ns: int) -> None:
+        """Others' clients are not ours to take any more."""
+        for record in tuple(self._store.records()):
+            self._coordinator.superseded(record.client, None, now_ns=now_ns)
+            self._store.drop(record.client, record.epoch)
+
     def hear_announcement(self, sender: Holder, message: AnnounceOwnership, *, now_ns: int) -> None:
         """Somebody owns a client, by its own word or by a replica's."""
         obeyed = [ownership for ownership in message.ownerships if self._obey(sender, ownership, now_ns)]
