@@ -37,7 +37,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     records: int = 0
     """How many it says it holds, of its own clients and of others'."""
     draining: bool = False
-    """True for one that is being emptied: it keeps nothing."""
+    """True for one that is being emptied: it keeps nothing, unless there is nobody else."""
     suspected: bool = False
     """True for one that may be dead: it takes nothing new, and keeps what it has."""
 
@@ -85,7 +85,9 @@ class Placement:
 
     def _weigh(self, candidates: Collection[Candidate]) -> tuple[_Suitor, ...]:
         """The nearest suitable candidates, the nearest first."""
-        fit = [candidate for candidate in candidates if candidate.capacity > 0 and not candidate.draining]
+        able = [candidate for candidate in candidates if candidate.capacity > 0]
+        # Where all the others are being emptied, a copy at one of them is better than none.
+        fit = [candidate for candidate in able if not candidate.draining] or able
         full = _overloaded(fit, load_percent_max=self._settings.load_percent_max)
         suitors = [
             _Suitor(

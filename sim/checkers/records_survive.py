@@ -5,13 +5,14 @@ from __future__ import annotations
 from gossipsa.identifiers import BootId
 from sim.checkers.checker import Checker, Patience
 from sim.cluster import Cluster
-from sim.observations import ClientConnected, ClientForgotten, Observation
+from sim.observations import ClientConnected, ClientForgotten, FaultInjected, Observation
 
 
 class RecordsSurvive(Checker):
     """A record that its owner and k replicas held together is still somewhere, as long as one of them lives.
 
-    Dead is a process that ended; one that is paused, or that nobody reaches, lives.
+    Dead is a process that ended; one that is paused, or that nobody reaches, lives. One that was to be
+    emptied has passed its copies on: to others, of whom there may be fewer than k.
     """
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
@@ -21,6 +22,9 @@ class RecordsSurvive(Checker):
     def observe(self, observation: Observation) -> None:
         if isinstance(observation, ClientConnected | ClientForgotten):
             self._safe.pop(observation.client, None)
+        elif isinstance(observation, FaultInjected) and observation.fault == "draining":
+            for holders in self._safe.values():
+                holders.pop(observation.node, None)
 
     def sample(self) -> None:
         replicas = self.cluster.settings.replication.replicas

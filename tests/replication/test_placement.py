@@ -296,3 +296,11 @@ def test_a_draining_gateway_is_emptied() -> None:
     chosen = placement()
     assert "a" in names(chosen.choose(found))
     assert "a" not in names(chosen.choose([msgspec.structs.replace(found[0], draining=True), *found[1:]]))
+
+
+def test_copies_stay_at_draining_gateways_if_there_are_no_others() -> None:
+    """The owner would be the only one to have its records, though the others live."""
+    found = [msgspec.structs.replace(make(name), draining=True) for name in "ab"]
+    chosen = placement()
+    assert names(chosen.choose(found)) == {"a", "b"}
+    assert names(chosen.choose([*found, make("c")])) == {"c"}
