@@ -6,7 +6,6 @@ the record stays a copy of the dead owner's.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from random import Random
 
@@ -26,8 +25,9 @@ from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
+from gossipsa.takeover.attempt import Attempt
+from gossipsa.takeover.dead_gateways import DeadGateways
 from gossipsa.takeover.install_queue import InstallQueue
-from gossipsa.takeover.liveness import IkeLiveness, IkeVerdict
 from gossipsa.takeover.messages import (
     AnswerClaims,
     AnswerOffers,
@@ -45,81 +45,13 @@ from gossipsa.takeover.messages import (
 from gossipsa.takeover.peers import Peers
 from gossipsa.takeover.redirect import Redirect, local_endpoint
 from gossipsa.takeover.states import PAST_CLAIM, TRANSITIONS, Event, State
+from gossipsa.takeover.turns import Turns
 from gossipsa.timers import Timers
 
-_MS = 1_000_000
-_TURN_MARGIN_NS = 250 * _MS
-_TURN_JITTER_NS = 50 * _MS
 _BEGIN_NS = 100_000
 """So long, and less, a gateway takes to begin with one client of many: it is not passed over meanwhile."""
-_SENDINGS_WITH_SLOT = 3
 _CONSENTED_MAX = 65_536
 """Clients taken with consent, whose former owners have yet to tell their last numbers."""
-
-
-class _Attempt:
-    """The takeover of one client."""
-
-    __slots__ = (
-        "asked",
-        "base",
-        "client",
-        "consented",
-        "epoch",
-        "held_until_ns",
-        "installed",
-        "over",
-        "owner",
-        "promised",
-        "ranges",
-        "record",
-        "redirect",
-        "released",
-        "rival",
-        "sendings",
-        "spis",
-        "state",
-    )
-
-    def __init__(self, record: ClientRecord, *, state: State) -> None:
-        self.client = record.client
-        self.owner = record.owner
-        self.state = state
-        self.base = record.epoch
-        self.epoch = record.epoch
-        self.promised = record.epoch
-        self.rival: GatewayName | None = None
-        self.released = False
-        self.consented = False
-        self.over = False
-        self.asked: dict[GatewayName, None] = {}
-        self.ranges: dict[int, NumberRange] = {}
-        self.redirect: Redirect | None = None
-        self.installed: ClientState | None = None
-        self.record: ClientRecord | None = None
-        self.spis: IkeSpis | None = None
-        self.sendings = 0
-        self.held_until_ns: int | None = None
-
-    @property
-    def has_slot(self) -> bool:
-        """True while it counts against the clients moved at once; one that keeps silent stops to count."""
-        return self.state is State.INSTALLING or (
-            self.state is State.REDIRECTING and self.sendings <= _SENDINGS_WITH_SLOT
-        )
-
-
-class _DeadGateway:
-    __slots__ = ("backlog", "begun", "clients", "failed", "liveness", "vetoed")
-
-    def __init__(self, liveness: IkeLiveness) -> None:
-        self.liveness = liveness
-        self.failed = False
-        self.begun = False
-        self.vetoed = False
-        self.clients = 0
-        self.backlog: deque[ClientId] = deque()
-        """Clients that are yet to be begun with."""
 
 
 class Coordinator:
@@ -146,14 +78,16 @@ class Coordinator:
         self._replicator = replicator
         self._ledger = ledger
         self._outbox = outbox
-        self._random = random
         self._entropy = entropy
-        self._attempts: dict[ClientId, _Attempt] = {}
+        self._attempts: dict[ClientId, Attempt] = {}
         self._by_spis: dict[IkeSpis, ClientId] = {}
         self._queue = InstallQueue()
         self._slots = 0
         self._timers: Timers[ClientId] = Timers()
-        self._gateways: dict[GatewayName, _DeadGateway] = {}
+        self._turns = Turns(me=me, peers=peers, random=random)
+        self._dead_gateways = DeadGateways(
+            settings=settings.takeover, peers=peers, store=store, turns=self._turns, outbox=outbox
+        )
         self._claims: dict[tuple[GatewayName, GatewayName], list[ClientClaim]] = {}
         self._ended: dict[GatewayName, list[RecordVersion]] = {}
         self._moved: list[ClientId] = []
@@ -173,7 +107,7 @@ class Coordinator:
     @property
     def is_busy(self) -> bool:
         """True while clients are being moved."""
-        return self._slots > 0 or bool(self._queue) or self._has_backlog()
+        return self._slots > 0 or bool(self._queue) or self._dead_gateways.has_backlog
 
     def take_moved(self) -> list[ClientId]:
         """The clients that became ours since the last call."""
@@ -188,24 +122,14 @@ class Coordinator:
         return True
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
-        deadlines = [
-            dead.liveness.next_deadline_ns(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
-            for name, dead in self._gateways.items()
-            if not dead.begun
-        ]
-        timer_ns = self._timers.next_deadline_ns()
-        if timer_ns is not None:
-            deadlines.append(timer_ns)
-        if self._has_backlog():
-            deadlines.append(now_ns)
-        return min(deadlines, default=None)
+        deadlines = (self._dead_gateways.next_deadline_ns(now_ns=now_ns), self._timers.next_deadline_ns())
+        return min((due_ns for due_ns in deadlines if due_ns is not None), default=None)
 
     # Membership
 
     def gateway_suspected(self, name: GatewayName, *, now_ns: int) -> None:
         """Asks its IKE daemon, if any client may have to be taken over."""
-        if name not in self._gateways and self._store.of_owner(name):
-            self._watch(name)
+        if self._dead_gateways.suspected(name):
             self.tick(now_ns=now_ns)
 
     def gateway_failed(self, name: GatewayName, *, now_ns: int) -> None:
@@ -213,13 +137,11 @@ class Coordinator:
             self._fire(attempt, Event.RIVAL_ENDED, now_ns)
         for attempt in tuple(self._attempts.values()):
             self._stop_waiting_for(attempt, name, now_ns)
-        if name not in self._gateways:
-            self._watch(name)
-        self._gateways[name].failed = True
+        self._dead_gateways.failed(name)
         self.tick(now_ns=now_ns)
 
     def gateway_alive(self, name: GatewayName, *, now_ns: int) -> None:
-        self._gateways.pop(name, None)
+        self._dead_gateways.alive(name)
         for attempt in tuple(self._attempts.values()):
             if attempt.owner == name and not attempt.released and not attempt.consented:
                 self._fire(attempt, Event.OWNER_ALIVE, now_ns)
@@ -230,23 +152,16 @@ class Coordinator:
             self._fire(attempt, Event.RIVAL_ENDED, now_ns)
 
     def ike_answered(self, name: GatewayName, *, now_ns: int) -> None:
-        dead = self._gateways.get(name)
-        if dead is not None:
-            dead.liveness.hear_answer(now_ns=now_ns)
+        if self._dead_gateways.ike_answered(name, now_ns=now_ns):
             self.tick(now_ns=now_ns)
 
     # Time
 
     def tick(self, *, now_ns: int) -> None:
         """Whatever is due. Never fails for being called early."""
-        for name, dead in tuple(self._gateways.items()):
-            if not dead.begun:
-                for probe in dead.liveness.tick(now_ns=now_ns):
-                    self._outbox.do(probe)
-                if dead.failed:
-                    self._judge(name, dead, now_ns)
-            if dead.backlog:
-                self._work_off(name, dead, now_ns)
+        for record, behind in self._dead_gateways.tick(now_ns=now_ns):
+            if record.client not in self._attempts:
+                self._begin(record, now_ns, behind=behind)
         for client in self._timers.pop_due(now_ns):
             attempt = self._attempts.get(client)
             if attempt is not None:
@@ -364,7 +279,7 @@ class Coordinator:
 
     # The table at work
 
-    def _fire(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+    def _fire(self, attempt: Attempt, event: Event, now_ns: int) -> None:
         before = attempt.state
         after = TRANSITIONS[before].get(event)
         if after is None:
@@ -405,7 +320,7 @@ class Coordinator:
             case State.OVER:
                 self._forget(attempt)
 
-    def _deadline(self, attempt: _Attempt, now_ns: int) -> None:
+    def _deadline(self, attempt: Attempt, now_ns: int) -> None:
         match attempt.state:
             case State.WAITING:
                 self._fire(attempt, Event.TURN_CAME, now_ns)
@@ -429,7 +344,7 @@ class Coordinator:
             case _:
                 raise AssertionError(f"no deadline belongs to {attempt.state}")
 
-    def _wait(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+    def _wait(self, attempt: Attempt, event: Event, now_ns: int) -> None:
         attempt.rival = None
         record = self._store.get(attempt.client)
         if record is None:
@@ -439,13 +354,13 @@ class Coordinator:
         elif event is Event.CLAIM_DEFERRED:
             self._timers.set(attempt.client, now_ns + self._settings.claim_retry_ns)
         else:
-            self._timers.set(attempt.client, now_ns + self._turn_ns(record))
+            self._timers.set(attempt.client, now_ns + self._turns.wait_ns(record))
 
-    def _retry(self, attempt: _Attempt, now_ns: int) -> None:
+    def _retry(self, attempt: Attempt, now_ns: int) -> None:
         if not self._leave_to_owner(attempt, now_ns):
             self._fire(attempt, Event.RETRY_DUE, now_ns)
 
-    def _leave_to_owner(self, attempt: _Attempt, now_ns: int) -> bool:
+    def _leave_to_owner(self, attempt: Attempt, now_ns: int) -> bool:
         """True if the owner is alive after all, and has not given the client up.
 
         If it was restarted meanwhile it may not know of the client, and is asked.
@@ -465,24 +380,6 @@ class Coordinator:
         owner = self._peers.holder(record.owner)
         return owner is None or owner.boot != record.epoch.boot
 
-    def _turn_ns(self, record: ClientRecord) -> int:
-        """Nearer replicas that live go first (rule R4)."""
-        turn_ns = 0
-        for holder in self._nearer(record):
-            jitter_ns = self._random.randrange(_TURN_JITTER_NS)
-            turn_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
-        return turn_ns
-
-    def _nearer(self, record: ClientRecord) -> list[Holder]:
-        """Replicas that live and come before us."""
-        nearer = []
-        for holder in record.replicas:
-            if holder == self._me:
-                break
-            if self._peers.is_live(holder.gateway) and self._peers.holder(holder.gateway) == holder:
-                nearer.append(holder)
-        return nearer
-
     def _accept(self, sender: Holder, offer: Offer, now_ns: int) -> bool:
         """Begins, or goes on with, a planned move; False if we lack what it needs."""
         attempt = self._attempts.get(offer.client)
@@ -496,7 +393,7 @@ class Coordinator:
             or record.sequence < offer.sequence
         ):
             return False
-        attempt = _Attempt(record, state=State.WAITING)
+        attempt = Attempt(record, state=State.WAITING)
         attempt.consented = True
         if not self._choose_numbers(attempt, record):
             return False
@@ -510,7 +407,7 @@ class Coordinator:
         answer = OfferAnswer(client=client, epoch=epoch, outcome=outcome, next_message_id=message_id)
         self._offer_answers.setdefault(to, []).append(answer)
 
-    def _choose_numbers(self, attempt: _Attempt, record: ClientRecord) -> bool:
+    def _choose_numbers(self, attempt: Attempt, record: ClientRecord) -> bool:
         """An epoch, and sequence numbers for every key; False if a key has none."""
         counter = max(record.epoch.counter, attempt.promised.counter, attempt.epoch.counter)
         attempt.epoch = Epoch.above(counter, self._me.boot)
@@ -521,7 +418,7 @@ class Coordinator:
         attempt.ranges = ranges
         return True
 
-    def _claim(self, attempt: _Attempt, now_ns: int) -> None:
+    def _claim(self, attempt: Attempt, now_ns: int) -> None:
         record = self._store.get(attempt.client)
         assert record is not None
         if not self._choose_numbers(attempt, record):
@@ -545,7 +442,7 @@ class Coordinator:
             longest_ns = max(longest_ns, self._peers.round_trip_ns(name))
         self._timers.set(attempt.client, now_ns + 2 * longest_ns + self._settings.claim_wait_ns)
 
-    def _whom_to_ask(self, attempt: _Attempt, record: ClientRecord) -> dict[GatewayName, None]:
+    def _whom_to_ask(self, attempt: Attempt, record: ClientRecord) -> dict[GatewayName, None]:
         """The other holders that are live; all gateways that are, once the record may have been overtaken."""
         if _may_be_overtaken(attempt):
             names = self._peers.live()
@@ -566,7 +463,7 @@ class Coordinator:
             ranges[key.outbound_spi] = numbers
         return ranges
 
-    def _stop_waiting_for(self, attempt: _Attempt, name: GatewayName, now_ns: int) -> None:
+    def _stop_waiting_for(self, attempt: Attempt, name: GatewayName, now_ns: int) -> None:
         if attempt.state is State.CLAIMING and name in attempt.asked:
             del attempt.asked[name]
             if not attempt.asked:
@@ -576,7 +473,7 @@ class Coordinator:
         version = state.ike_sa.remote.address.version
         return next((own for own in self._gateway_settings.ike_addresses if own.version == version), None)
 
-    def _install(self, attempt: _Attempt, now_ns: int) -> None:
+    def _install(self, attempt: Attempt, now_ns: int) -> None:
         record = self._store.get(attempt.client)
         assert record is not None
         own = self._own_address(record.state)
@@ -619,11 +516,11 @@ class Coordinator:
             InstallClient(client=attempt.client, epoch=attempt.epoch, state=state, numbers=tuple(numbers))
         )
 
-    def _redirect(self, attempt: _Attempt, now_ns: int) -> None:
+    def _redirect(self, attempt: Attempt, now_ns: int) -> None:
         self._outbox.report("redirect-sent", client=attempt.client, gateway=attempt.owner)
         self._send_redirect(attempt, now_ns)
 
-    def _send_redirect(self, attempt: _Attempt, now_ns: int) -> None:
+    def _send_redirect(self, attempt: Attempt, now_ns: int) -> None:
         redirect = attempt.redirect
         assert redirect is not None
         sending = redirect.next_sending()
@@ -639,7 +536,7 @@ class Coordinator:
         self._outbox.do(effect)
         self._timers.set(attempt.client, now_ns + wait_ns)
 
-    def _commit(self, attempt: _Attempt, now_ns: int) -> None:
+    def _commit(self, attempt: Attempt, now_ns: int) -> None:
         """The client answered: it is ours from here on, whatever comes."""
         newest = self._store.take(attempt.client)
         redirect = attempt.redirect
@@ -682,7 +579,7 @@ class Coordinator:
             )
         )
 
-    def _remove(self, attempt: _Attempt, before: State, event: Event) -> None:
+    def _remove(self, attempt: Attempt, before: State, event: Event) -> None:
         if event in (Event.UNANSWERED, Event.FAILED):
             self._outbox.report("client-silent", client=attempt.client, gateway=attempt.owner)
         if event is Event.OWNER_ALIVE:
@@ -692,7 +589,7 @@ class Coordinator:
         assert attempt.installed is not None
         self._outbox.do(RemoveClient(client=attempt.client, epoch=attempt.epoch, state=attempt.installed))
 
-    def _hold(self, attempt: _Attempt, event: Event, now_ns: int) -> None:
+    def _hold(self, attempt: Attempt, event: Event, now_ns: int) -> None:
         record = self._store.get(attempt.client)
         if attempt.consented and self._peers.is_live(attempt.owner):
             # Its owner serves it: there is nothing to hold.
@@ -740,7 +637,7 @@ class Coordinator:
                 self._outbox.send(record.owner, ReturnRecords(records=(record,), last=True))
             return Verdict.OWNER_ALIVE, record.epoch
         if attempt is None:
-            attempt = self._attempts[claim.client] = _Attempt(record, state=State.WAITING)
+            attempt = self._attempts[claim.client] = Attempt(record, state=State.WAITING)
         elif attempt.state in PAST_CLAIM or (attempt.state is State.CLAIMING and attempt.epoch > claim.epoch):
             return Verdict.OUTBID, attempt.epoch
         elif attempt.promised > claim.epoch and attempt.rival not in (None, sender.gateway):
@@ -753,48 +650,10 @@ class Coordinator:
         self._fire(attempt, Event.OUTBID, now_ns)
         return Verdict.GRANTED, claim.epoch
 
-    def _watch(self, name: GatewayName) -> None:
-        liveness = IkeLiveness(name, self._peers.ike_addresses(name), settings=self._settings)
-        self._gateways[name] = _DeadGateway(liveness)
-
-    def _judge(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
-        records = self._store.of_owner(name)
-        if not records:
-            # Nothing to take over: not remembered, for there may be many that were never anything but a name.
-            del self._gateways[name]
-            return
-        verdict = dead.liveness.verdict(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
-        if verdict is IkeVerdict.ANSWERS and not dead.vetoed:
-            dead.vetoed = True
-            self._outbox.report("takeover-vetoed", gateway=name, detail="its IKE daemon answers")
-        elif verdict is IkeVerdict.SILENT:
-            dead.begun = True
-            dead.clients = len(records)
-            self._outbox.report("takeover-begun", gateway=name, count=dead.clients)
-            # Those whose turn is ours go before those for whom we only wait, the most active ones first.
-            is_ours: dict[tuple[Holder, ...], bool] = {}
-            later: list[ClientId] = []
-            for record in sorted(records, key=lambda each: -self._store.activity(each.client)):
-                if record.replicas not in is_ours:
-                    is_ours[record.replicas] = not self._nearer(record)
-                (dead.backlog if is_ours[record.replicas] else later).append(record.client)
-            dead.backlog.extend(later)
-
-    def _has_backlog(self) -> bool:
-        return any(dead.backlog for dead in self._gateways.values())
-
-    def _work_off(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
-        """Begins with some clients: others have their turn in between, and the first are soon installed."""
-        for _ in range(min(CLIENTS_A_MESSAGE_MAX, len(dead.backlog))):
-            client = dead.backlog.popleft()
-            record = self._store.get(client)
-            if record is not None and record.owner == name and client not in self._attempts:
-                self._begin(record, now_ns, behind=dead.clients)
-
-    def _begin(self, record: ClientRecord, now_ns: int, *, behind: int = 0) -> _Attempt:
+    def _begin(self, record: ClientRecord, now_ns: int, *, behind: int = 0) -> Attempt:
         """Begins with a client. `behind`: clients that a nearer replica may have to begin with before it."""
-        attempt = self._attempts[record.client] = _Attempt(record, state=State.WAITING)
-        turn_ns = self._turn_ns(record)
+        attempt = self._attempts[record.client] = Attempt(record, state=State.WAITING)
+        turn_ns = self._turns.wait_ns(record)
         if turn_ns:
             self._timers.set(record.client, now_ns + turn_ns + behind * _BEGIN_NS)
         else:
@@ -808,17 +667,17 @@ class Coordinator:
         self._fire(attempt, event, now_ns)
         return True
 
-    def _with(self, *, rival: GatewayName) -> tuple[_Attempt, ...]:
+    def _with(self, *, rival: GatewayName) -> tuple[Attempt, ...]:
         return tuple(attempt for attempt in self._attempts.values() if attempt.rival == rival)
 
-    def _forget(self, attempt: _Attempt) -> None:
+    def _forget(self, attempt: Attempt) -> None:
         self._attempts.pop(attempt.client, None)
         self._timers.cancel(attempt.client)
         self._queue.discard(attempt.client)
         if attempt.spis is not None:
             self._by_spis.pop(attempt.spis, None)
 
-    def _listen(self, attempt: _Attempt, state: ClientState) -> None:
+    def _listen(self, attempt: Attempt, state: ClientState) -> None:
         """Lets what the client says on IKE find its way to the attempt."""
         if attempt.spis is not None:
             self._by_spis.pop(attempt.spis, None)
@@ -826,7 +685,7 @@ class Coordinator:
         self._by_spis[attempt.spis] = attempt.client
 
 
-def _may_be_overtaken(attempt: _Attempt) -> bool:
+def _may_be_overtaken(attempt: Attempt) -> bool:
     """True if the attempt is so old that others may hold the record in versions that were never seen here."""
     return attempt.released or attempt.held_until_ns is not None
 

@@ -19,6 +19,7 @@ from gossipsa.takeover import redirect
 from gossipsa.takeover.conflict import Conflicts
 from gossipsa.takeover.coordinator import Coordinator
 from gossipsa.takeover.states import Event, State
+from gossipsa.takeover.turns import Turns
 from sim.host import Host
 from sim.mutations import drivers
 from sim.mutations.mutation import Mutation, both, patched, planted
@@ -203,7 +204,7 @@ MUTATIONS = (
         plant=lambda: both(
             both(
                 patched(Coordinator, "_claim", _claim_without_asking),
-                patched(Coordinator, "_turn_ns", lambda *_: 0),
+                patched(Turns, "wait_ns", lambda *_: 0),
             ),
             patched(Coordinator, "superseded", lambda *_, **__: False),
         ),
