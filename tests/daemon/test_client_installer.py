@@ -163,9 +163,14 @@ async def test_removed_client_loses_its_sas_before_anything_else() -> None:
     bench.kernel.calls.clear()
     sent = len(bench.escaped(state))
 
-    answers = await bench.remove(remove_of(client, state))
+    (answer,) = await bench.remove(remove_of(client, state))
 
-    assert answers == (ClientRemoved(client=client, epoch=EPOCH),)
+    assert isinstance(answer, ClientRemoved)
+    assert (answer.client, answer.epoch) == (client, EPOCH)
+    # The last numbers are what closes the replay windows of a gateway that the client was moved to.
+    assert [counters.outbound_spi for counters in answer.counters] == [
+        child.outbound_spi for child in state.children
+    ]
     assert bench.kernel.calls[:3] == ["block", "delete_sas", "forget"]
     # One packet tries just before the block comes.
     assert len(bench.escaped(state)) == sent + 1
