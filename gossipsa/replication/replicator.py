@@ -38,6 +38,8 @@ CREATOR_CEILING = SHARED_FIRST - 1
 """Highest number of a key's creator (rule R1)."""
 
 _RECORDS_A_FRAME_MAX = 64
+_GATHER_NS = 3_000_000
+"""Between two frames to one replica, unless the second is full: what many clients change goes together."""
 _DROPS_MAX = 100_000
 
 ReplicationMessage = PutRecords | DropRecords | UpdateCounters
@@ -96,6 +98,8 @@ class Replicator:
         # Clients with fewer copies than wanted, and since when: the oldest first.
         self._short: dict[ClientId, int] = {}
         self._touched: dict[ClientId, None] = {}
+        self._framed_ns: dict[Holder, int] = {}
+        """When records went last to a replica."""
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
         self._live: set[GatewayName] = set()
@@ -241,6 +245,7 @@ class Replicator:
         for holder in dead:
             self._dirty.pop(holder)
             self._under_way.pop(holder, None)
+            self._framed_ns.pop(holder, None)
         return len(moved)
 
     def update_counters(self, client: ClientId, counters: tuple[SaCounters, ...]) -> None:
@@ -345,11 +350,16 @@ class Replicator:
         return out
 
     def next_deadline_ns(self) -> int | None:
-        """When something unacknowledged must be sent again."""
+        """When something waits to be sent, or is unacknowledged and must be sent again."""
         due = [
             self._owned[client].copies[holder].sent_ns + self._settings.resend_interval_ns
             for holder, under_way in self._under_way.items()
             for client in islice(under_way, 1)
+        ]
+        due += [
+            self._framed_ns[holder] + _GATHER_NS
+            for holder, dirty in self._dirty.items()
+            if dirty and holder in self._framed_ns and self._room(holder) > 0
         ]
         if self._drops_due_ns is not None:
             due.append(self._drops_due_ns)
@@ -445,8 +455,14 @@ class Replicator:
             if self._owned[client].copies[holder].sent_ns > resend_before_ns:
                 break
             clients.append(client)
-        room = self._settings.unacknowledged_records_max - len(under_way)
-        for client in dirty:
+        framed_ns = self._framed_ns.get(holder)
+        gathers = framed_ns is not None and now_ns < framed_ns + _GATHER_NS
+        if gathers and len(dirty) < _RECORDS_A_FRAME_MAX:
+            dirty_now: Iterable[ClientId] = ()
+        else:
+            dirty_now = dirty
+        room = self._room(holder)
+        for client in dirty_now:
             if client not in under_way:
                 if room <= 0:
                     break
@@ -459,12 +475,17 @@ class Replicator:
         for start in range(0, len(due), _RECORDS_A_FRAME_MAX):
             part = due[start : start + _RECORDS_A_FRAME_MAX]
             out.append((holder.gateway, PutRecords(copies=tuple(self._copy(*pair) for pair in part))))
+        if due:
+            self._framed_ns[holder] = now_ns
         for owned, copy in due:
             copy.sent = owned.record.sequence
             copy.sent_ns = now_ns
             dirty.pop(owned.record.client, None)
             under_way.pop(owned.record.client, None)
             under_way[owned.record.client] = None
+
+    def _room(self, holder: Holder) -> int:
+        return self._settings.unacknowledged_records_max - len(self._under_way.get(holder, ()))
 
     def _copy(self, owned: OwnedRecord, copy: _Copy) -> RecordCopy:
         record = owned.record

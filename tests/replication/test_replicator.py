@@ -28,6 +28,7 @@ from tests.client_states import make_child, make_client_state
 
 OWNER = Holder(GatewayName("a"), BootId(b"a" * 16))
 B, C, D = (Holder(GatewayName(name), BootId(name.encode() * 16)) for name in "bcd")
+GATHER_NS = 3_000_000
 SETTINGS = ReplicationSettings()
 SECOND = 10**9
 
@@ -299,10 +300,26 @@ def test_newer_version_goes_out_while_the_older_one_is_under_way() -> None:
     first = owned.record
     state = msgspec.structs.replace(first.state, children=(make_child(first.state.ike_sa.spis, mesh.random),))
     mesh.owner.change(client_id(1), state)
-    assert len(mesh.owner.flush(now_ns=1)) == 1
+    assert mesh.owner.flush(now_ns=1) == []
+    assert mesh.owner.next_deadline_ns() == GATHER_NS
+    assert len(mesh.owner.flush(now_ns=GATHER_NS)) == 1
     # The answer to the older one does not end the wait for the newer one's.
     version = RecordVersion(client=first.client, epoch=first.epoch, sequence=first.sequence)
     mesh.owner.hear_acknowledgement(B, AcknowledgeRecords(versions=(version,)))
-    assert mesh.owner.flush(now_ns=2) == []
-    assert mesh.owner.next_deadline_ns() == 1 + SETTINGS.resend_interval_ns
-    assert len(mesh.owner.flush(now_ns=1 + SETTINGS.resend_interval_ns)) == 1
+    assert mesh.owner.flush(now_ns=GATHER_NS + 1) == []
+    assert mesh.owner.next_deadline_ns() == GATHER_NS + SETTINGS.resend_interval_ns
+    assert len(mesh.owner.flush(now_ns=GATHER_NS + SETTINGS.resend_interval_ns)) == 1
+
+
+def test_changes_close_together_travel_in_one_frame() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    mesh.owner.create(client_id(0), make_client_state(mesh.random))
+    # The first goes at once: one client alone never waits.
+    assert len(mesh.owner.flush(now_ns=SECOND)) == 1
+    for number in range(1, 40):
+        mesh.owner.create(client_id(number), make_client_state(mesh.random))
+        assert mesh.owner.flush(now_ns=SECOND + number) == []
+    ((_, message),) = mesh.owner.flush(now_ns=SECOND + GATHER_NS)
+    assert isinstance(message, PutRecords)
+    assert len(message.copies) == 39
