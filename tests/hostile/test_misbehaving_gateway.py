@@ -310,7 +310,7 @@ def test_records_returned_unasked_stay_within_their_bound(
         rig.say(evil, replication.ReturnRecords(records=records, last=start % 100 == 0))
     found = containers_of(rig.core)
     assert found["Recall.keepers"] <= 500
-    assert found["Recall.records"] + found["Gateway.recalled"] <= 500
+    assert found["Recall.records"] + found["Adoption.recalled"] <= 500
     assert rig.reports["record-refused"] >= 1_500
     assert_whole(rig)
 
