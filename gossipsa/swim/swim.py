@@ -31,10 +31,8 @@ from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
 from gossipsa.swim.credentials import Credentials
-from gossipsa.swim.digest import TableDigest, tag_of
 from gossipsa.swim.dissemination import PiggybackQueue
 from gossipsa.swim.evidence import Evidence, words_of
-from gossipsa.swim.exchange import ExchangeBeat
 from gossipsa.swim.flap_damping import REFUTATION_PENALTY, RETURN_PENALTY, FlapDamping
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.hearing import Hearing
@@ -85,31 +83,21 @@ from gossipsa.swim.outputs import (
 from gossipsa.swim.probe import Post, Probe, Prober
 from gossipsa.swim.reachability import Reachability, Transport, Way
 from gossipsa.swim.refutation import OwnClaim
-from gossipsa.swim.reunion import ReunionBeat, SeedCalls
+from gossipsa.swim.reunion import SeedCalls
+from gossipsa.swim.reunion_calls import ReunionCalls
 from gossipsa.swim.ring import RandomSource
 from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
+from gossipsa.swim.state_exchange import StateExchange
 from gossipsa.swim.suspicion import Suspicion
 from gossipsa.swim.verdict_queue import VerdictQueue
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
 
-EXCHANGES_PER_SECOND = 4
-EXCHANGES_BURST = 8
-"""Comparisons out of turn: with strangers, and with members that return."""
-STATES_PER_SECOND = 16
-STATES_BURST = 64
-"""Full states sent to newcomers; those who are refused ask somebody else."""
 DOUBTS_PER_SECOND = 64
 """Verdicts that we doubt, and therefore tell to those whom they are about."""
-VERSIONS_AN_UPDATE = 8
-"""Versions that cost a sender as much of its rate as one update."""
 GOSSIPED_MAX = 32
 """Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
-RETURN_CALLS = 4
-"""Failed members called when another one returns: they were cut off together perhaps."""
-FETCHES_PER_SECOND = 64
-"""Members' words asked for because they are accused in later ones than we know."""
 YIELDING_TOLD_MAX = 8
 """Members told that we yield our name; each tells the host that keeps it."""
 LOCATED_PER_ROUND = 2
@@ -195,7 +183,6 @@ class Swim:
             stream_only=lambda name: not self._reachability.is_open(name, Transport.DATAGRAM),
         )
         self._seeds = SeedCalls(settings)
-        self._reunion = ReunionBeat(settings, random)
         self._site_of = site_of
         self._rings = SiteRings(site_of(name), random)
         self._senders = SenderAllowances(
@@ -203,13 +190,28 @@ class Swim:
             burst=4 * settings.members_max,
             senders_max=settings.members_max,
         )
-        self._exchange = ExchangeBeat(settings, random)
-        self._exchanges = Allowance(per_second=EXCHANGES_PER_SECOND, burst=EXCHANGES_BURST)
-        self._states = Allowance(per_second=STATES_PER_SECOND, burst=STATES_BURST)
-        self._fetches = Allowance(per_second=FETCHES_PER_SECOND, burst=FETCHES_PER_SECOND)
         self._doubts = Allowance(per_second=DOUBTS_PER_SECOND, burst=DOUBTS_PER_SECOND)
-        self._callbacks = Allowance(per_second=settings.reunion_burst, burst=settings.reunion_burst)
         self._events: list[Event] = []
+        self._calls = ReunionCalls(
+            settings=settings,
+            table=self._table,
+            prober=self._prober,
+            reachability=self._reachability,
+            outbox=self._outbox,
+            random=random,
+        )
+        self._exchange = StateExchange(
+            settings=settings,
+            name=name,
+            own=self._own,
+            table=self._table,
+            rings=self._rings,
+            senders=self._senders,
+            calls=self._calls,
+            outbox=self._outbox,
+            events=self._events,
+            random=random,
+        )
         self._now_ns = 0
         self._scheduled_ns: int | None = None
         """When we asked to be called; None before the first turn."""
@@ -333,8 +335,8 @@ class Swim:
             self._start_round()
             self._beat_watched()
             self._call_seeds()
-            self._call_failed()
-            self._exchange_state()
+            self._calls.call_next(now_ns=self._now_ns)
+            self._exchange.compare_in_turn(now_ns=self._now_ns)
         return self._end()
 
     def next_deadline_ns(self) -> int:
@@ -357,14 +359,13 @@ class Swim:
             member = self._table.get(name)
             if member is not None and member.state.live and name not in self._prober:
                 deadlines.append(self._watch.due_ns(name, heard_ns=member.heard_ns))
-        if self._table.count(MemberState.FAILED):
-            deadlines.append(self._reunion.next_deadline_ns())
         deadlines += [
             deadline
             for deadline in (
                 self._verdicts_due_ns(),
                 self._prober.next_deadline_ns(),
                 self._seeds.next_deadline_ns(),
+                self._calls.next_deadline_ns(),
             )
             if deadline is not None
         ]
@@ -474,7 +475,8 @@ class Swim:
         self._scheduled_ns = max(self._now_ns, self.next_deadline_ns())
         for sender, count in self._verifier.take_forgeries().items():
             self._events.append(ClaimsForged(sender=sender, count=count))
-        events, self._events = self._events, []
+        events = tuple(self._events)
+        self._events.clear()
         return (*events, *sends)
 
     def _recover_from_stall(self, late_ns: int) -> None:
@@ -517,10 +519,9 @@ class Swim:
                 if self._evidence.buries(update, sender, now_ns=self._now_ns):
                     self._accept(update, sender, quiet=quiet)
             case Ruling.MISSING:
-                if self._fetches.take(1, self._now_ns):
-                    self._outbox.send_apart(sender, Fetch(tags=(tag_of(update.member),)))
+                self._exchange.fetch(update.member, sender, now_ns=self._now_ns)
             case Ruling.OUTDATED:
-                self._call_back(update.member)
+                self._calls.call_back(update.member, now_ns=self._now_ns)
             case Ruling.REFUSE:
                 return False
             case Ruling.STALE:
@@ -686,9 +687,9 @@ class Swim:
         self._verdicts.discard(update.member)
         if returned:
             # It was cut off, and so were others perhaps: call them, and compare all we know.
-            self._call_others_that_failed()
+            self._calls.call_others(now_ns=self._now_ns)
             if sender == update.member:
-                self._compare(update.member)
+                self._exchange.compare(update.member, now_ns=self._now_ns)
 
     def _note_flaps(self, events: Sequence[Event], *, returned: bool, suspicion: Suspicion | None) -> None:
         for event in events:
@@ -833,7 +834,7 @@ class Swim:
         if member is None:
             introduced = (StateRequest, StateReply, DigestRequest, DigestReply)
             if not any(isinstance(message, introduced) for message in packet.messages):
-                self._compare(sender)
+                self._exchange.compare(sender, now_ns=self._now_ns)
         elif member.boot != packet.boot:
             # It learns with our next packet as what it is known, and outbids it.
             member.spoken_boot = packet.boot
@@ -891,15 +892,15 @@ class Swim:
             case Heard():
                 self._handle_heard(sender, message)
             case StateRequest():
-                self._handle_state_request(sender, message)
+                self._exchange.handle_state_request(sender, message, now_ns=self._now_ns)
             case StateReply():
                 self._seeds.answered(sender, part=message.part, parts=message.parts)
             case DigestRequest():
-                self._handle_digest_request(sender, message)
+                self._exchange.handle_digest_request(sender, message, now_ns=self._now_ns)
             case DigestReply():
-                self._handle_digest_reply(sender, message)
+                self._exchange.handle_digest_reply(sender, message, now_ns=self._now_ns)
             case Fetch():
-                self._handle_fetch(sender, message)
+                self._exchange.handle_fetch(sender, message, now_ns=self._now_ns)
             case Yielding():
                 self._handle_yielding(sender, boot, message)
             case Yielded():
@@ -978,45 +979,6 @@ class Swim:
             and self._table.live(sender)
         ):
             member.suspicion.heard_by(sender)
-
-    def _handle_state_request(self, sender: GatewayName, request: StateRequest) -> None:
-        wanted = 1 + len(self._table)
-        if not self._allowed(sender, wanted) or not self._states.take(1, self._now_ns):
-            self._events.append(UpdatesRefused(sender=sender, count=0))
-            return
-        self._outbox.reply_state(
-            sender, request.sequence, self._full_state(), over_stream=request.over_stream
-        )
-
-    def _handle_digest_request(self, sender: GatewayName, request: DigestRequest) -> None:
-        digest = self._own_digest()
-        buckets = digest.differing(request.fingerprints)
-        versions = digest.versions(buckets)
-        if not self._allowed(sender, 1 + len(versions) // VERSIONS_AN_UPDATE):
-            self._events.append(UpdatesRefused(sender=sender, count=0))
-            return
-        # Whoever differs from us may not know us.
-        us = (self._own.update(),) if buckets else ()
-        reply = DigestReply(sequence=request.sequence, buckets=buckets, versions=versions)
-        self._outbox.send_apart(sender, reply, *us)
-
-    def _handle_digest_reply(self, sender: GatewayName, reply: DigestReply) -> None:
-        if not self._exchange.answered(sender, reply.sequence) or not reply.buckets:
-            return
-        difference = self._own_digest().compare(
-            reply.buckets, reply.versions, about_us=lambda name: name == self._name
-        )
-        for name in difference.returned:
-            self._call_back(name)
-        self._outbox.send_claims(sender, self._claims_about(difference.lacking))
-        if difference.wanted:
-            self._outbox.send_apart(sender, Fetch(tags=tuple(difference.wanted)))
-
-    def _handle_fetch(self, sender: GatewayName, fetch: Fetch) -> None:
-        if not self._allowed(sender, 1 + len(fetch.tags)):
-            self._events.append(UpdatesRefused(sender=sender, count=0))
-            return
-        self._outbox.send_claims(sender, self._claims_about(self._own_digest().names(fetch.tags)))
 
     # Timers.
 
@@ -1121,35 +1083,6 @@ class Swim:
             if self._seeds.is_unanswered(seed):
                 self._outbox.request_state(seed, 0, self._own.update(), over_stream=True)
 
-    def _call_failed(self) -> None:
-        if self._now_ns < self._reunion.next_deadline_ns():
-            return
-        failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
-        name = self._reunion.due(failed, live=self._table.live_count, now_ns=self._now_ns)
-        if name is not None:
-            self._post([self._prober.ping(name, now_ns=self._now_ns)])
-            if not self._reachability.is_open(name, Transport.DATAGRAM):
-                # Nothing but the stream reached it when it failed.
-                self._post([self._prober.stream_ping(name, now_ns=self._now_ns)])
-
-    def _call_back(self, name: GatewayName) -> None:
-        if self._callbacks.take(1, self._now_ns):
-            self._post([self._prober.ping(name, now_ns=self._now_ns)])
-
-    def _call_others_that_failed(self) -> None:
-        calls = self._callbacks.take(min(RETURN_CALLS, self._table.count(MemberState.FAILED)), self._now_ns)
-        if calls:
-            failed = [member.name for member in self._table.in_state(MemberState.FAILED)]
-            for name in {failed[self._random.randrange(len(failed))]: None for _ in range(calls)}:
-                self._post([self._prober.ping(name, now_ns=self._now_ns)])
-
-    def _exchange_state(self) -> None:
-        if not self._exchange.due(now_ns=self._now_ns):
-            return
-        self._table.forget(now_ns=self._now_ns)
-        for name in self._rings.compared(self._table.live):
-            self._request_digest(name)
-
     def _probe(self, member: Member, *, accuse: bool, locate: bool = False) -> None:
         if self._own.left:
             return
@@ -1180,48 +1113,11 @@ class Swim:
         member = self._table.get(name)
         return member is not None and member.state is MemberState.ALIVE
 
-    # State exchange.
-
-    def _compare(self, name: GatewayName) -> None:
-        """Compare with this one out of turn, at a bounded rate."""
-        if self._exchanges.take(1, self._now_ns):
-            self._outbox.tell(name, self._own.update())
-            self._request_digest(name)
-
-    def _request_digest(self, name: GatewayName) -> None:
-        request = DigestRequest(
-            sequence=self._exchange.ask(name), fingerprints=self._own_digest().fingerprints()
-        )
-        self._outbox.send_apart(name, request)
-
-    def _own_digest(self) -> TableDigest:
-        """Of all we know, ourselves included."""
-        own = self._own.update()
-        self._table.digest.set(own.member, own.boot, own.incarnation, own.state)
-        return self._table.digest
-
-    def _claims_about(self, names: Iterable[GatewayName]) -> list[Update]:
-        claims = []
-        for name in names:
-            member = self._table.get(name)
-            if name == self._name:
-                claims.append(self._own.update())
-            elif member is not None:
-                claims.append(member.update(now_ns=self._now_ns))
-        return claims
-
-    def _allowed(self, sender: GatewayName, updates: int) -> bool:
-        """Count what a sender asks of us against its rate."""
-        return self._senders.take(sender, updates, self._now_ns) == updates
-
     def _in_any_order(self, names: list[GatewayName]) -> list[GatewayName]:
         """Many newcomers with the same seeds do not all ask the same ones first."""
         if len(names) > self._settings.join_parallel:
             return sorted(names, key=lambda name: self._random.random())
         return names
-
-    def _full_state(self) -> tuple[Update, ...]:
-        return (self._own.update(), *(member.update(now_ns=self._now_ns) for member in self._table))
 
     def _post(self, posts: Iterable[Post]) -> None:
         for to, message in posts:
