@@ -92,6 +92,12 @@ class PiggybackQueue:
         for item in tuple(self._items.get(member, {}).values()):
             self._remove(item)
 
+    def clear(self) -> None:
+        """Nothing is to be said any more."""
+        self._items.clear()
+        self._by_transmissions = [{}]
+        self._by_age.clear()
+
     def take(self, to: GatewayName, *, bytes_max: int, peers: int) -> tuple[Update, ...]:
         """The updates to send to `to` now, within `bytes_max`, counted as sent.
 

@@ -14,6 +14,8 @@ class LocalHealth:
 
     score_max: int
     score: int = 0
+    worsened: bool = False
+    """Since the round of probes began."""
 
     @property
     def multiplier(self) -> int:
@@ -22,6 +24,10 @@ class LocalHealth:
 
     def worsen(self) -> None:
         self.score = min(self.score + 1, self.score_max)
+        self.worsened = True
 
-    def improve(self) -> None:
-        self.score = max(self.score - 1, 0)
+    def end_round(self) -> None:
+        """A round in which nothing made it worse makes it better."""
+        if not self.worsened:
+            self.score = max(self.score - 1, 0)
+        self.worsened = False

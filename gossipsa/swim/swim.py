@@ -26,8 +26,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.swim import statements
 from gossipsa.swim.allowance import Allowance, SenderAllowances
+from gossipsa.swim.claims_about_us import ClaimsAboutUs
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
 from gossipsa.swim.credentials import Credentials
@@ -62,7 +62,6 @@ from gossipsa.swim.messages import (
     Yielded,
     Yielding,
 )
-from gossipsa.swim.name_rivals import Answer, NameRivals
 from gossipsa.swim.outbox import Outbox
 from gossipsa.swim.outputs import (
     ClaimsForged,
@@ -74,8 +73,6 @@ from gossipsa.swim.outputs import (
     MemberRefuted,
     MemberSteady,
     MemberWhole,
-    NameClash,
-    NameLost,
     Outputs,
     Stalled,
     UpdatesRefused,
@@ -98,8 +95,6 @@ DOUBTS_PER_SECOND = 64
 """Verdicts that we doubt, and therefore tell to those whom they are about."""
 GOSSIPED_MAX = 32
 """Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
-YIELDING_TOLD_MAX = 8
-"""Members told that we yield our name; each tells the host that keeps it."""
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
 WAYS_CHECKED_PER_ROUND = 4
@@ -153,8 +148,6 @@ class Swim:
             credentials=credentials,
             accusers_max=settings.members_max,
         )
-        self._credentials = credentials
-        self._rivals = NameRivals(boot)
         self._table = Membership(settings)
         self._verifier = Verifier(credentials, members_max=settings.members_max)
         self._evidence = Evidence(
@@ -192,6 +185,20 @@ class Swim:
         )
         self._doubts = Allowance(per_second=DOUBTS_PER_SECOND, burst=DOUBTS_PER_SECOND)
         self._events: list[Event] = []
+        self._about_us = ClaimsAboutUs(
+            name=name,
+            boot=boot,
+            own=self._own,
+            credentials=credentials,
+            verifier=self._verifier,
+            evidence=self._evidence,
+            table=self._table,
+            rings=self._rings,
+            health=self._health,
+            news=self._news,
+            outbox=self._outbox,
+            events=self._events,
+        )
         self._calls = ReunionCalls(
             settings=settings,
             table=self._table,
@@ -221,8 +228,6 @@ class Swim:
         self._hearing = Hearing(settings)
         self._deadline_ns: int | None = None
         """The next deadline, if nothing changed since it was found."""
-        self._unhealthy = False
-        """Our health worsened since the last round."""
 
     @property
     def members(self) -> Mapping[GatewayName, MemberView]:
@@ -247,7 +252,7 @@ class Swim:
     @property
     def name_lost(self) -> bool:
         """True once a newer host has taken our name over: we stay silent."""
-        return self._rivals.successor is not None
+        return self._about_us.name_lost
 
     @property
     def health_score(self) -> int:
@@ -302,12 +307,12 @@ class Swim:
 
     def handle(self, sender: GatewayName, packet: SwimPacket, *, now_ns: int) -> Outputs:
         """Take in a packet of an authenticated sender."""
-        if self._rivals.successor is not None:
+        if self._about_us.name_lost:
             return ()
         self._begin(now_ns)
         if sender == self._name:
             if packet.boot != self._boot:
-                self._tell_clash(packet.boot)
+                self._about_us.tell_clash(packet.boot)
                 self._take_in(packet.updates, sender, quiet=False)
             return self._end()
         if self._table.expelled(sender):
@@ -326,7 +331,7 @@ class Swim:
 
     def handle_tick(self, *, now_ns: int) -> Outputs:
         """Do what is due at `now_ns`. Calling early or often does no harm."""
-        if self._rivals.successor is not None:
+        if self._about_us.name_lost:
             return ()
         self._begin(now_ns)
         if not self._own.left:
@@ -341,7 +346,7 @@ class Swim:
 
     def next_deadline_ns(self) -> int:
         """When `handle_tick` wants to be called, at the latest; may lie in the past."""
-        if self._rivals.successor is not None:
+        if self._about_us.name_lost:
             return self._now_ns + HOUR_NS
         if self._scheduled_ns is None:
             return self._now_ns
@@ -445,7 +450,7 @@ class Swim:
     def _begin(self, now_ns: int) -> None:
         self._now_ns = max(now_ns, self._now_ns)
         self._deadline_ns = None
-        self._rivals.begin(self._now_ns)
+        self._about_us.begin(now_ns=self._now_ns)
         if self._scheduled_ns is None:
             # Members started together spread over the intervals.
             self._scheduled_ns = self._gossip_ns = self._now_ns
@@ -482,7 +487,7 @@ class Swim:
     def _recover_from_stall(self, late_ns: int) -> None:
         # Answers may wait unread while the deadlines passed: nobody is to blame for our own absence.
         self._events.append(Stalled(late_ns=late_ns))
-        self._worsen_health()
+        self._health.worsen()
         self._prober.restart(now_ns=self._now_ns)
         self._reachability.forgive()
         for suspect in self._table.in_state(MemberState.SUSPECT):
@@ -497,7 +502,7 @@ class Swim:
         # Who bears witness may be known from the same packet.
         for update in sorted(updates[:allowed], key=lambda update: bool(update.evidence)):
             if update.member == self._name:
-                self._answer_claim(update, sender)
+                self._about_us.answer(update, sender, now_ns=self._now_ns)
             elif not self._take_in_claim(update, sender, quiet=quiet):
                 refused += 1
         if refused:
@@ -585,74 +590,6 @@ class Swim:
         # The rumour goes with this packet, whether or not a probe is under way.
         self._outbox.open(member.name)
         self._probe(member, accuse=False)
-
-    # Claims about ourselves.
-
-    def _answer_claim(self, claim: Update, sender: GatewayName) -> None:
-        ours = self._own.update()
-        if self._rivals.successor is not None:
-            return
-        if claim.boot != self._boot and claim.complete and claim.incarnation >= ours.incarnation:
-            self._answer_rival(claim, sender)
-        elif claim.boot != self._boot or (claim.accuses and claim.incarnation < ours.incarnation):
-            # Out of date already: the sender missed our answer.
-            self._outbox.tell(sender, ours)
-        elif claim.accuses and claim.incarnation == ours.incarnation:
-            self._answer_accusation(claim, sender)
-
-    def _answer_accusation(self, accusation: Update, sender: GatewayName) -> None:
-        if not self._evidence.accuses_us(accusation, sender, now_ns=self._now_ns):
-            return
-        if self._own.refute(accusation, sender, now_ns=self._now_ns):
-            self._news.push(self._own.update())
-            self._worsen_health()
-        self._outbox.tell(sender, self._own.update())
-
-    def _answer_rival(self, claim: Update, sender: GatewayName) -> None:
-        """Another boot of our name: our last run, or somebody else."""
-        ours, words = self._own.update(), words_of(claim)
-        if (words.incarnation, words.boot) < (ours.incarnation, ours.boot):
-            self._outbox.tell(sender, ours)
-            return
-        statement = statements.own_words(words)
-        if self._own.left or not self._verifier.signed(
-            self._name, statement, words.signature, sender, now_ns=self._now_ns
-        ):
-            return
-        answer = self._rivals.answer(words, now_ns=self._now_ns)
-        if answer in (Answer.CLASH, Answer.YIELD):
-            self._tell_clash(words.boot)
-        if answer is Answer.YIELD:
-            self._yield_name(words.boot)
-        elif self._own.outbid(words, succeeding=answer is not Answer.OUTBID, now_ns=self._now_ns):
-            self._news.push(self._own.update())
-            self._outbox.tell(sender, self._own.update())
-
-    def _yield_name(self, successor: BootId) -> None:
-        self._events.append(NameLost(successor=successor))
-        self._news = PiggybackQueue(self._settings)
-        farewell = Yielding(
-            successor=successor,
-            signature=self._credentials.sign(statements.yielding(self._name, self._boot, successor)),
-        )
-        for name in self._rings.told(YIELDING_TOLD_MAX, self._table.live):
-            self._outbox.post(name, farewell)
-
-    def _tell_clash(self, boot: BootId) -> None:
-        if self._rivals.clashes(boot):
-            self._events.append(NameClash(boot=boot))
-
-    def _handle_yielding(self, sender: GatewayName, boot: BootId, farewell: Yielding) -> None:
-        member = self._table.get(sender)
-        if member is not None and member.boot == farewell.successor:
-            self._outbox.post(sender, Yielded(boot=boot, signature=farewell.signature))
-
-    def _handle_yielded(self, sender: GatewayName, yielded: Yielded) -> None:
-        statement = statements.yielding(self._name, yielded.boot, self._boot)
-        if self._rivals.is_told(yielded.boot):
-            return
-        if self._verifier.signed(self._name, statement, yielded.signature, sender, now_ns=self._now_ns):
-            self._tell_clash(yielded.boot)
 
     # Beliefs about others.
 
@@ -862,10 +799,6 @@ class Swim:
             if witness != self._name and self._table.live(witness):
                 self._outbox.post(witness, heard)
 
-    def _worsen_health(self) -> None:
-        self._unhealthy = True
-        self._health.worsen()
-
     # Messages.
 
     def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
@@ -902,9 +835,9 @@ class Swim:
             case Fetch():
                 self._exchange.handle_fetch(sender, message, now_ns=self._now_ns)
             case Yielding():
-                self._handle_yielding(sender, boot, message)
+                self._about_us.handle_yielding(sender, boot, message)
             case Yielded():
-                self._handle_yielded(sender, message)
+                self._about_us.handle_yielded(sender, message, now_ns=self._now_ns)
 
     def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
         answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
@@ -1008,7 +941,7 @@ class Swim:
         if member is None or not member.state.live:
             return
         if probe.relays and not probe.nacks:
-            self._worsen_health()
+            self._health.worsen()
         member.silent_ns = self._now_ns
         if member.rumour is not None:
             self._believe(member, member.rumour)
@@ -1036,9 +969,7 @@ class Swim:
         if self._now_ns < self._round_ns:
             return
         self._round_ns = self._now_ns + self._settings.probe_interval_ns
-        if not self._unhealthy:
-            self._health.improve()
-        self._unhealthy = False
+        self._health.end_round()
         self._release_steady()
         for name in self._rings.probed(lambda name: self._table.live(name) and name not in self._prober):
             member = self._table.get(name)

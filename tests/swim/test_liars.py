@@ -386,7 +386,7 @@ def test_other_one_of_two_survivors_can_withhold_the_verdict_and_no_more() -> No
 def test_forgeries_cost_a_bounded_number_of_verifications() -> None:
     mesh = Mesh()
     honest = mesh.network.swim(mesh.others[0])
-    credentials = honest._credentials
+    credentials = honest._verifier._credentials
     assert isinstance(credentials, MemberCredentials)
     words = mesh.words()
     # What the burst allows is used up.

@@ -45,8 +45,10 @@ def test_health_is_bounded_both_ways() -> None:
     for _ in range(5):
         health.worsen()
     assert (health.score, health.multiplier) == (2, 3)
+    health.end_round()
+    assert health.score == 2, "a round that made it worse does not make it better"
     for _ in range(5):
-        health.improve()
+        health.end_round()
     assert (health.score, health.multiplier) == (0, 1)
 
 
