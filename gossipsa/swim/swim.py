@@ -40,7 +40,6 @@ from gossipsa.swim.member import Member, MemberView
 from gossipsa.swim.membership import Membership, Ruling
 from gossipsa.swim.messages import (
     EVIDENCE_MAX,
-    SILENT_MS_MAX,
     Ack,
     DigestReply,
     DigestRequest,
@@ -68,17 +67,15 @@ from gossipsa.swim.outputs import (
     CoordinateRefused,
     Event,
     MemberFlapping,
-    MemberHalfDead,
     MemberJoined,
     MemberRefuted,
     MemberSteady,
-    MemberWhole,
     Outputs,
     Stalled,
     UpdatesRefused,
 )
 from gossipsa.swim.probe import Post, Probe, Prober
-from gossipsa.swim.reachability import Reachability, Transport, Way
+from gossipsa.swim.reachability import Reachability, Transport
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import SeedCalls
 from gossipsa.swim.reunion_calls import ReunionCalls
@@ -90,6 +87,7 @@ from gossipsa.swim.suspicion import Suspicion
 from gossipsa.swim.verdict_queue import VerdictQueue
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
+from gossipsa.swim.way_checks import WayChecks
 
 DOUBTS_PER_SECOND = 64
 """Verdicts that we doubt, and therefore tell to those whom they are about."""
@@ -97,12 +95,8 @@ GOSSIPED_MAX = 32
 """Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
-WAYS_CHECKED_PER_ROUND = 4
-"""Members asked out of turn each round, over each transport, because it seems to be closed."""
 LISTENED_TO = 3
 """Members asked, each time, for a sign that we hear."""
-STREAMS_SHARED_MAX = 16
-"""Members whose streams are tried at each check because state goes over them; more are ignored."""
 
 
 def one_site(name: GatewayName) -> str:
@@ -168,7 +162,6 @@ class Swim:
         self._watch = WatchList(settings, random)
         self._coordinates = CoordinateMap(random, members_max=settings.members_max)
         self._reachability = Reachability()
-        self._streams_shared: tuple[GatewayName, ...] = ()
         self._news = PiggybackQueue(settings)
         self._outbox = Outbox(
             boot,
@@ -199,6 +192,16 @@ class Swim:
             outbox=self._outbox,
             events=self._events,
         )
+        self._ways = WayChecks(
+            settings=settings,
+            table=self._table,
+            reachability=self._reachability,
+            prober=self._prober,
+            watch=self._watch,
+            rings=self._rings,
+            outbox=self._outbox,
+            events=self._events,
+        )
         self._calls = ReunionCalls(
             settings=settings,
             table=self._table,
@@ -224,7 +227,6 @@ class Swim:
         """When we asked to be called; None before the first turn."""
         self._round_ns = 0
         self._gossip_ns = 0
-        self._stream_check_ns = 0
         self._hearing = Hearing(settings)
         self._deadline_ns: int | None = None
         """The next deadline, if nothing changed since it was found."""
@@ -383,7 +385,7 @@ class Swim:
 
     def check_streams(self, names: Collection[GatewayName]) -> None:
         """State is shared with these over streams: find out when those of the first few stop to work."""
-        self._streams_shared = tuple(names)[:STREAMS_SHARED_MAX]
+        self._ways.share_streams(names)
 
     def reached(self, name: GatewayName, *, now_ns: int, boot: BootId | None = None) -> None:
         """Other authenticated traffic of this gateway arrived: it is alive.
@@ -456,7 +458,7 @@ class Swim:
             self._scheduled_ns = self._gossip_ns = self._now_ns
             self._round_ns = self._now_ns + int(self._settings.probe_interval_ns * self._random.random())
             self._exchange.begin(now_ns=self._now_ns)
-            self._stream_check_ns = self._now_ns + self._settings.stream_check_interval_ns
+            self._ways.begin(now_ns=self._now_ns)
         elif 0 < self._settings.stall_ns < self._now_ns - self._scheduled_ns:
             late_ns = self._now_ns - max(self._scheduled_ns, self._find_deadline_ns())
             if late_ns > self._settings.stall_ns and not self._own.left:
@@ -804,16 +806,14 @@ class Swim:
     def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
         match message:
             case Ping():
-                self._hear_datagram(sender)
+                self._ways.hear_datagram(sender, now_ns=self._now_ns)
                 coordinate = self._coordinates.own.encode() if message.locate else b""
                 self._outbox.post(sender, Ack(sequence=message.sequence, coordinate=coordinate))
             case Ack():
-                self._hear_datagram(sender)
+                self._ways.hear_datagram(sender, now_ns=self._now_ns)
                 self._handle_ack(sender, boot, message)
             case StreamPing():
-                silent_ms = self._reachability.silent_ns(sender, now_ns=self._now_ns) // MILLISECOND_NS
-                silent_ms = min(silent_ms, SILENT_MS_MAX)
-                self._outbox.post(sender, StreamAck(sequence=message.sequence, silent_ms=silent_ms))
+                self._ways.handle_stream_ping(sender, message, now_ns=self._now_ns)
             case StreamAck():
                 self._handle_stream_ack(sender, boot, message)
             case PingRequest():
@@ -845,7 +845,7 @@ class Swim:
         member = self._table.get(sender)
         if answer is None or member is None:
             return
-        self._reachability.tried(sender, Transport.DATAGRAM, answered=True, now_ns=self._now_ns)
+        self._ways.datagram_answered(sender, now_ns=self._now_ns)
         member.round_trip.sample(answer.rtt_ns)
         if ack.coordinate:
             self._hear_coordinate(sender, ack.coordinate, answer.rtt_ns)
@@ -860,15 +860,9 @@ class Swim:
         member = self._table.get(sender)
         if answer is None or member is None or not member.state.live:
             return
-        self._reachability.tried(sender, Transport.STREAM, answered=True, now_ns=self._now_ns)
-        if ack.silent_ms < SILENT_MS_MAX:
-            self._reachability.heard_us(sender, at_ns=self._now_ns - ack.silent_ms * MILLISECOND_NS)
+        self._ways.stream_answered(sender, ack, now_ns=self._now_ns)
         if member.boot == boot:
             self._contradict(member)
-
-    def _hear_datagram(self, sender: GatewayName) -> None:
-        if self._table.live(sender):
-            self._reachability.heard(sender, now_ns=self._now_ns)
 
     def _hear_coordinate(self, sender: GatewayName, encoded: bytes, rtt_ns: int) -> None:
         try:
@@ -920,21 +914,7 @@ class Swim:
         self._post(posts)
         for probe in failed:
             self._handle_silence(probe)
-        for name, transport in self._prober.take_lapsed():
-            if self._table.live(name):
-                self._reachability.tried(name, transport, answered=False, now_ns=self._now_ns)
-        self._tell_ways()
-
-    def _tell_ways(self) -> None:
-        for name, closed in self._reachability.take_changes(now_ns=self._now_ns):
-            member = self._table.get(name)
-            if member is None:
-                continue
-            if closed:
-                ordered = tuple(way for way in Way if way in closed)
-                self._events.append(MemberHalfDead(name=name, boot=member.boot, closed=ordered))
-            else:
-                self._events.append(MemberWhole(name=name, boot=member.boot))
+        self._ways.judge(now_ns=self._now_ns)
 
     def _handle_silence(self, probe: Probe) -> None:
         member = self._table.get(probe.target)
@@ -978,23 +958,7 @@ class Swim:
         for name in self._coordinates.take_wanted(LOCATED_PER_ROUND, self._table.live):
             if name not in self._prober:
                 self._post([self._prober.ping(name, now_ns=self._now_ns, locate=True)])
-
-        self._check_ways()
-
-    def _check_ways(self) -> None:
-        """Try the ways that seem to be closed, and now and then the streams that carry state."""
-        silent = self._reachability.take_checks(Transport.DATAGRAM, WAYS_CHECKED_PER_ROUND)
-        for name in silent:
-            if self._table.live(name) and name not in self._prober:
-                self._post([self._prober.ping(name, now_ns=self._now_ns)])
-        # The word of the other side, over the stream, tells which direction is closed.
-        tried = [*silent, *self._reachability.take_checks(Transport.STREAM, WAYS_CHECKED_PER_ROUND)]
-        if self._now_ns >= self._stream_check_ns:
-            self._stream_check_ns = self._now_ns + self._settings.stream_check_interval_ns
-            tried += [*self._watch, *self._streams_shared, *self._rings.compared(self._table.live)]
-        for name in dict.fromkeys(tried):
-            if self._table.live(name) and not self._prober.tries_stream(name):
-                self._post([self._prober.stream_ping(name, now_ns=self._now_ns)])
+        self._ways.check(now_ns=self._now_ns)
 
     def _beat_watched(self) -> None:
         for name in self._watch:
@@ -1024,15 +988,9 @@ class Swim:
             accuse=accuse,
             now_ns=self._now_ns,
             locate=locate,
-            stream_attempt=self._stream_attempt(member.name),
+            stream_attempt=self._ways.stream_attempt(member.name),
         )
         self._post(posts)
-
-    def _stream_attempt(self, name: GatewayName) -> int:
-        """With the first ping already, if datagrams are known not to pass."""
-        if self._reachability.is_open(name, Transport.DATAGRAM):
-            return self._settings.stream_attempt
-        return min(1, self._settings.stream_attempt)
 
     def _relays_for(self, target: GatewayName) -> list[GatewayName]:
         return self._rings.relays(
