@@ -84,7 +84,7 @@ from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.state_exchange import StateExchange
 from gossipsa.swim.suspicion import Suspicion
-from gossipsa.swim.verdict_queue import VerdictQueue
+from gossipsa.swim.verdict_times import VerdictTimes
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
 from gossipsa.swim.way_checks import WayChecks
@@ -154,9 +154,14 @@ class Swim:
         self._flaps = FlapDamping(settings)
         self._false_alarms = FlapDamping(settings)
         """By witness: suspicions that nobody shared, and that were refuted."""
-        self._verdicts = VerdictQueue()
-        self._few_alive = 0
-        """Members that are alive and not suspected, so far as their number matters to verdicts."""
+        self._hearing = Hearing(settings)
+        self._verdicts = VerdictTimes(
+            settings=settings,
+            table=self._table,
+            evidence=self._evidence,
+            flaps=self._flaps,
+            hearing=self._hearing,
+        )
         self._prober = Prober(settings)
         self._health = LocalHealth(score_max=settings.health_max)
         self._watch = WatchList(settings, random)
@@ -227,7 +232,6 @@ class Swim:
         """When we asked to be called; None before the first turn."""
         self._round_ns = 0
         self._gossip_ns = 0
-        self._hearing = Hearing(settings)
         self._deadline_ns: int | None = None
         """The next deadline, if nothing changed since it was found."""
 
@@ -369,7 +373,7 @@ class Swim:
         deadlines += [
             deadline
             for deadline in (
-                self._verdicts_due_ns(),
+                self._verdicts.next_deadline_ns(),
                 self._prober.next_deadline_ns(),
                 self._seeds.next_deadline_ns(),
                 self._calls.next_deadline_ns(),
@@ -465,7 +469,7 @@ class Swim:
                 self._recover_from_stall(late_ns)
 
     def _end(self) -> Outputs:
-        self._look_again_if_few()
+        self._verdicts.look_if_few()
         peers = self._table.live_count
         gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
         if gossiping:
@@ -579,7 +583,7 @@ class Swim:
                 self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
         if verdict and suspicion is not None and self._evidence.convicts(member, alone=False):
             suspicion.hear_verdict(now_ns=self._now_ns)
-            self._look_in_time(member)
+            self._verdicts.look(member)
 
     def _doubt(self, member: Member, verdict: Update, sender: GatewayName) -> None:
         if not self._doubts.take(1, self._now_ns):
@@ -620,7 +624,7 @@ class Swim:
         self._coordinates.want(update.member)
         member = self._table.get(update.member)
         if member is not None and member.suspicion is not None:
-            self._look_in_time(member)
+            self._verdicts.look(member)
             self._form_opinion(update.member)
             return
         self._verdicts.discard(update.member)
@@ -652,14 +656,14 @@ class Swim:
             self._events.append(MemberSteady(name=name))
             member = self._table.get(name)
             if member is not None:
-                self._look_in_time(member)
+                self._verdicts.look(member)
 
     def _confirm(self, member: Member, testimony: Testimony) -> None:
         events = self._table.confirm(member.name, testimony, now_ns=self._now_ns)
         if not events:
             return
         self._events += events
-        self._look_in_time(member)
+        self._verdicts.look(member)
         coalesce = self._flaps.suppressed(member.name)
         evidence = member.testimonies if coalesce else (testimony,)
         self._news.push(member.accused(MemberState.SUSPECT, evidence), coalesce=coalesce)
@@ -701,64 +705,27 @@ class Swim:
             if member is not None:
                 self._probe(member, accuse=True)
 
-    def _alone(self) -> bool:
-        """True if nobody but us is left who is not suspected."""
-        return not self._table.count(MemberState.ALIVE)
-
-    def _verdict_ns(self, suspect: Member, suspicion: Suspicion) -> int:
-        """When the verdict falls, or when others are asked again because there can be none."""
-        deadline_ns = suspicion.deadline_ns(
-            others=self._table.count(MemberState.ALIVE) + 1, patient=self._flaps.suppressed(suspect.name)
-        )
-        if self._evidence.convicts(suspect, alone=False):
-            return deadline_ns
-        if self._evidence.convicts(suspect, alone=self._alone()):
-            return max(deadline_ns, self._hearing.lone_ns(lost=self._table.count(MemberState.SUSPECT)))
-        return max(deadline_ns, suspicion.ask_ns)
-
-    def _look_in_time(self, suspect: Member) -> None:
-        """Something may have brought the verdict forward."""
-        if suspect.suspicion is not None:
-            self._verdicts.look(suspect.name, at_ns=self._verdict_ns(suspect, suspect.suspicion))
-
-    def _look_again_if_few(self) -> None:
-        """The fewer there are to confirm a suspicion, the sooner the verdict, down to the lone survivor's."""
-        few = min(self._table.count(MemberState.ALIVE), self._settings.confirmations + 1)
-        if few != self._few_alive:
-            self._few_alive = few
-            for suspect in self._table.in_state(MemberState.SUSPECT):
-                self._look_in_time(suspect)
-
-    def _verdicts_due_ns(self) -> int | None:
-        deadline_ns = self._verdicts.next_deadline_ns()
-        return None if deadline_ns is None else max(deadline_ns, self._hearing.wait_until_ns)
-
-    def _listens(self) -> bool:
-        """True if others are silent while we hear somebody, or if there is nobody else to be heard."""
-        return self._alone() or self._hearing.works(now_ns=self._now_ns)
-
     def _pass_verdicts(self) -> None:
-        due_ns = self._verdicts_due_ns()
-        if due_ns is None or self._now_ns < due_ns:
+        if not self._verdicts.is_due(now_ns=self._now_ns):
             return
-        if not self._listens():
+        if not self._verdicts.we_listen(now_ns=self._now_ns):
             # It may be we who are deaf, or were: whoever answers us now tells that it is not so.
             self._hearing.wait(now_ns=self._now_ns)
             for name in self._rings.told(LISTENED_TO, self._is_alive):
                 self._post([self._prober.ping(name, now_ns=self._now_ns)])
             return
-        for name in self._verdicts.due(now_ns=self._now_ns):
+        for name in self._verdicts.take_due(now_ns=self._now_ns):
             suspect = self._table.get(name)
             if suspect is None or suspect.suspicion is None:
                 continue
-            if self._now_ns >= self._verdict_ns(suspect, suspect.suspicion):
-                evidence = self._evidence.convicts(suspect, alone=self._alone())
+            if self._verdicts.falls(suspect, now_ns=self._now_ns):
+                evidence = self._verdicts.proof(suspect)
                 if evidence:
                     self._accept(suspect.accused(MemberState.FAILED, evidence), None)
                     continue
                 suspect.suspicion.ask_again(self._now_ns)
                 self._probe(suspect, accuse=True)
-            self._look_in_time(suspect)
+            self._verdicts.look(suspect)
 
     def _accusation(self, name: GatewayName) -> Update | None:
         member = self._table.get(name)
@@ -935,7 +902,7 @@ class Swim:
         """Others passed the verdict, and now we know it first hand."""
         ours = self._evidence.testify(member)
         others = tuple(said for said in rumour.evidence if said.witness != self._name)
-        if len(others) >= self._settings.witnesses_min and self._listens():
+        if len(others) >= self._settings.witnesses_min and self._verdicts.we_listen(now_ns=self._now_ns):
             self._accept(member.accused(MemberState.FAILED, (ours, *others)[:EVIDENCE_MAX]), None)
             return
         # With us it is two; but who was alone with it did not give the suspect its time, or we hear nobody.
