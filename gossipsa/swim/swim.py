@@ -1,18 +1,18 @@
 """The membership protocol: SWIM (DSN 2002) with Lifeguard (arXiv 1707.00788), as a pure state machine.
 
 How a death becomes known: a watched gateway is silent for a short interval, or its turn comes in the round
-robin, and a probe starts (`probe`). Several pings and relays later the probe fails, and the prober suspects
+robin, and a probe starts (`probing`). Several pings and relays later the probe fails, and the prober suspects
 the member (`suspicion`). Everybody who hears of it and is asked, or happens to watch, probes by itself:
 failures are independent confirmations and shorten the wait, answers contradict. The suspect hears of it with
-every packet sent to it, and refutes by raising its incarnation (`refutation`). Unrefuted, the suspicion
-becomes a verdict. News spreads with every packet, and by packets of its own while there is any
-(`dissemination`).
+every packet sent to it, and refutes by raising its incarnation (`claims_about_us`). Unrefuted, the suspicion
+becomes a verdict (`verdict_times`). News spreads with every packet, and by packets of its own while there is
+any (`dissemination`).
 
 What news missed is found by comparing fingerprints (`digest`), soon after each change and ever more rarely
-(`exchange`).
+(`state_exchange`).
 
-How a partition heals: failed members are called one at a time for as long as they are remembered (`reunion`),
-and several at once as soon as one of them returns.
+How a partition heals: failed members are called one at a time for as long as they are remembered, and several
+at once as soon as one of them returns (`reunion_calls`).
 A verdict about a member that we do not suspect is doubted: the member is probed and told, and it refutes.
 
 What a member that lies can do: what others say of themselves counts under their own signature only, and what
@@ -23,17 +23,17 @@ later by a bounded time; as the other one of two survivors, it can withhold the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.allowance import Allowance, SenderAllowances
 from gossipsa.swim.claims_about_us import ClaimsAboutUs
 from gossipsa.swim.coordinate_map import CoordinateMap
-from gossipsa.swim.coordinates import Coordinate, CoordinateRefusedError
+from gossipsa.swim.coordinates import Coordinate
 from gossipsa.swim.credentials import Credentials
 from gossipsa.swim.dissemination import PiggybackQueue
 from gossipsa.swim.evidence import Evidence, words_of
-from gossipsa.swim.flap_damping import REFUTATION_PENALTY, RETURN_PENALTY, FlapDamping
+from gossipsa.swim.flapping import Flapping
 from gossipsa.swim.health import LocalHealth
 from gossipsa.swim.hearing import Hearing
 from gossipsa.swim.member import Member, MemberView
@@ -62,19 +62,9 @@ from gossipsa.swim.messages import (
     Yielding,
 )
 from gossipsa.swim.outbox import Outbox
-from gossipsa.swim.outputs import (
-    ClaimsForged,
-    CoordinateRefused,
-    Event,
-    MemberFlapping,
-    MemberJoined,
-    MemberRefuted,
-    MemberSteady,
-    Outputs,
-    Stalled,
-    UpdatesRefused,
-)
-from gossipsa.swim.probe import Post, Probe, Prober
+from gossipsa.swim.outputs import ClaimsForged, Event, Outputs, Stalled, UpdatesRefused
+from gossipsa.swim.probe import Probe, Prober
+from gossipsa.swim.probing import Probing
 from gossipsa.swim.reachability import Reachability, Transport
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.reunion import SeedCalls
@@ -83,7 +73,6 @@ from gossipsa.swim.ring import RandomSource
 from gossipsa.swim.settings import HOUR_NS, MILLISECOND_NS, SwimSettings
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.state_exchange import StateExchange
-from gossipsa.swim.suspicion import Suspicion
 from gossipsa.swim.verdict_times import VerdictTimes
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
@@ -93,10 +82,6 @@ DOUBTS_PER_SECOND = 64
 """Verdicts that we doubt, and therefore tell to those whom they are about."""
 GOSSIPED_MAX = 32
 """Updates that arrive at one time and are passed on as news: what comes in bulk spreads in bulk."""
-LOCATED_PER_ROUND = 2
-"""Members asked out of turn where they are, each round, as long as there are any who never said it."""
-LISTENED_TO = 3
-"""Members asked, each time, for a sign that we hear."""
 
 
 def one_site(name: GatewayName) -> str:
@@ -151,15 +136,14 @@ class Swim:
             table=self._table,
             witnesses_min=settings.witnesses_min,
         )
-        self._flaps = FlapDamping(settings)
-        self._false_alarms = FlapDamping(settings)
-        """By witness: suspicions that nobody shared, and that were refuted."""
+        self._events: list[Event] = []
+        self._flapping = Flapping(settings, self._events)
         self._hearing = Hearing(settings)
         self._verdicts = VerdictTimes(
             settings=settings,
             table=self._table,
             evidence=self._evidence,
-            flaps=self._flaps,
+            flapping=self._flapping,
             hearing=self._hearing,
         )
         self._prober = Prober(settings)
@@ -182,7 +166,6 @@ class Swim:
             senders_max=settings.members_max,
         )
         self._doubts = Allowance(per_second=DOUBTS_PER_SECOND, burst=DOUBTS_PER_SECOND)
-        self._events: list[Event] = []
         self._about_us = ClaimsAboutUs(
             name=name,
             boot=boot,
@@ -204,6 +187,21 @@ class Swim:
             prober=self._prober,
             watch=self._watch,
             rings=self._rings,
+            outbox=self._outbox,
+            events=self._events,
+        )
+        self._probing = Probing(
+            settings=settings,
+            name=name,
+            boot=boot,
+            own=self._own,
+            table=self._table,
+            prober=self._prober,
+            ways=self._ways,
+            watch=self._watch,
+            coordinates=self._coordinates,
+            rings=self._rings,
+            health=self._health,
             outbox=self._outbox,
             events=self._events,
         )
@@ -280,7 +278,7 @@ class Swim:
 
     def _view(self, member: Member) -> MemberView:
         return member.view(
-            flapping=self._flaps.suppressed(member.name), closed=self._reachability.closed(member.name)
+            flapping=self._flapping.flaps(member.name), closed=self._reachability.closed(member.name)
         )
 
     def coordinate(self, name: GatewayName) -> Coordinate | None:
@@ -344,7 +342,7 @@ class Swim:
             self._step_probes()
             self._pass_verdicts()
             self._start_round()
-            self._beat_watched()
+            self._probing.probe_watched(now_ns=self._now_ns)
             self._call_seeds()
             self._calls.call_next(now_ns=self._now_ns)
             self._exchange.compare_in_turn(now_ns=self._now_ns)
@@ -366,15 +364,11 @@ class Swim:
         if self._own.left:
             return min(deadlines, default=self._now_ns + HOUR_NS)
         deadlines += [self._round_ns, self._exchange.next_deadline_ns()]
-        for name in self._watch:
-            member = self._table.get(name)
-            if member is not None and member.state.live and name not in self._prober:
-                deadlines.append(self._watch.due_ns(name, heard_ns=member.heard_ns))
         deadlines += [
             deadline
             for deadline in (
                 self._verdicts.next_deadline_ns(),
-                self._prober.next_deadline_ns(),
+                self._probing.next_deadline_ns(),
                 self._seeds.next_deadline_ns(),
                 self._calls.next_deadline_ns(),
             )
@@ -433,8 +427,7 @@ class Swim:
             self._prober.cancel(name)
             self._rings.discard(name)
             self._news.drop(name)
-            self._flaps.forget(name)
-            self._false_alarms.forget(name)
+            self._flapping.forget(name)
         return self._end()
 
     def readmit(self, name: GatewayName) -> None:
@@ -578,7 +571,7 @@ class Swim:
                 for testimony in proven:
                     self._confirm(member, testimony)
             elif len(proven) >= self._settings.witnesses_min or any(
-                not self._false_alarms.suppressed(said.witness) for said in proven
+                not self._flapping.cries_wolf(said.witness) for said in proven
             ):
                 self._accept(member.accused(MemberState.SUSPECT, proven), sender, quiet=quiet)
         if verdict and suspicion is not None and self._evidence.convicts(member, alone=False):
@@ -595,7 +588,7 @@ class Swim:
             member.rumour = member.accused(MemberState.FAILED, proven)
         # The rumour goes with this packet, whether or not a probe is under way.
         self._outbox.open(member.name)
-        self._probe(member, accuse=False)
+        self._probing.probe(member, accuse=False, now_ns=self._now_ns)
 
     # Beliefs about others.
 
@@ -607,7 +600,7 @@ class Swim:
         suspicion = None if known is None else known.suspicion
         events = self._table.accept(update, now_ns=self._now_ns)
         self._events += events
-        self._note_flaps(events, returned=returned, suspicion=suspicion)
+        self._flapping.note(events, returned=returned, suspicion=suspicion, now_ns=self._now_ns)
         if not quiet:
             self._news.push(update)
         if not update.state.live:
@@ -634,37 +627,13 @@ class Swim:
             if sender == update.member:
                 self._exchange.compare(update.member, now_ns=self._now_ns)
 
-    def _note_flaps(self, events: Sequence[Event], *, returned: bool, suspicion: Suspicion | None) -> None:
-        for event in events:
-            if isinstance(event, MemberJoined) and returned:
-                penalty = RETURN_PENALTY
-            elif isinstance(event, MemberRefuted) and suspicion is not None:
-                [witness, *others] = suspicion.witnesses
-                if not others:
-                    # Whoever is alone with a suspicion says more about itself.
-                    self._false_alarms.penalise(witness, REFUTATION_PENALTY, now_ns=self._now_ns)
-                    continue
-                penalty = REFUTATION_PENALTY
-            else:
-                continue
-            if self._flaps.penalise(event.name, penalty, now_ns=self._now_ns):
-                self._events.append(MemberFlapping(name=event.name))
-
-    def _release_steady(self) -> None:
-        self._false_alarms.release(now_ns=self._now_ns)
-        for name in self._flaps.release(now_ns=self._now_ns):
-            self._events.append(MemberSteady(name=name))
-            member = self._table.get(name)
-            if member is not None:
-                self._verdicts.look(member)
-
     def _confirm(self, member: Member, testimony: Testimony) -> None:
         events = self._table.confirm(member.name, testimony, now_ns=self._now_ns)
         if not events:
             return
         self._events += events
         self._verdicts.look(member)
-        coalesce = self._flaps.suppressed(member.name)
+        coalesce = self._flapping.flaps(member.name)
         evidence = member.testimonies if coalesce else (testimony,)
         self._news.push(member.accused(MemberState.SUSPECT, evidence), coalesce=coalesce)
 
@@ -681,9 +650,9 @@ class Swim:
             return
         # Enough members to confirm, however large the mesh; a member that flaps is not worth them.
         chance = self._settings.second_opinions / max(1, self._table.live_count)
-        asked = not self._flaps.suppressed(name) and self._random.random() < chance
+        asked = not self._flapping.flaps(name) and self._random.random() < chance
         if name in self._watch or asked:
-            self._probe(member, accuse=False)
+            self._probing.probe(member, accuse=False, now_ns=self._now_ns)
 
     def _witness(self, member: Member) -> Update:
         """Suspect a member first hand, or confirm the suspicion of others."""
@@ -703,7 +672,7 @@ class Swim:
         for name in self._rings.neighbour(failed, self._table.live):
             member = self._table.get(name)
             if member is not None:
-                self._probe(member, accuse=True)
+                self._probing.probe(member, accuse=True, now_ns=self._now_ns)
 
     def _pass_verdicts(self) -> None:
         if not self._verdicts.is_due(now_ns=self._now_ns):
@@ -711,8 +680,7 @@ class Swim:
         if not self._verdicts.we_listen(now_ns=self._now_ns):
             # It may be we who are deaf, or were: whoever answers us now tells that it is not so.
             self._hearing.wait(now_ns=self._now_ns)
-            for name in self._rings.told(LISTENED_TO, self._is_alive):
-                self._post([self._prober.ping(name, now_ns=self._now_ns)])
+            self._probing.ask_some(now_ns=self._now_ns)
             return
         for name in self._verdicts.take_due(now_ns=self._now_ns):
             suspect = self._table.get(name)
@@ -724,7 +692,7 @@ class Swim:
                     self._accept(suspect.accused(MemberState.FAILED, evidence), None)
                     continue
                 suspect.suspicion.ask_again(self._now_ns)
-                self._probe(suspect, accuse=True)
+                self._probing.probe(suspect, accuse=True, now_ns=self._now_ns)
             self._verdicts.look(suspect)
 
     def _accusation(self, name: GatewayName) -> Update | None:
@@ -756,9 +724,9 @@ class Swim:
         if member.suspicion is not None:
             member.suspicion.heard_by(self._name)
 
-    def _contradict(self, suspect: Member) -> None:
+    def _contradict(self, suspect: Member | None) -> None:
         """It answered us: tell those who suspect it."""
-        if not self._settings.second_look:
+        if suspect is None or not self._settings.second_look:
             return
         if suspect.suspicion is None or suspect.suspicion.contradicted:
             return
@@ -773,22 +741,19 @@ class Swim:
     def _handle_message(self, sender: GatewayName, boot: BootId, message: Message) -> None:
         match message:
             case Ping():
-                self._ways.hear_datagram(sender, now_ns=self._now_ns)
-                coordinate = self._coordinates.own.encode() if message.locate else b""
-                self._outbox.post(sender, Ack(sequence=message.sequence, coordinate=coordinate))
+                self._probing.handle_ping(sender, message, now_ns=self._now_ns)
             case Ack():
-                self._ways.hear_datagram(sender, now_ns=self._now_ns)
-                self._handle_ack(sender, boot, message)
+                self._contradict(self._probing.handle_ack(sender, boot, message, now_ns=self._now_ns))
             case StreamPing():
                 self._ways.handle_stream_ping(sender, message, now_ns=self._now_ns)
             case StreamAck():
-                self._handle_stream_ack(sender, boot, message)
+                self._contradict(self._probing.handle_stream_ack(sender, boot, message, now_ns=self._now_ns))
             case PingRequest():
-                self._handle_ping_request(sender, message)
+                self._probing.handle_ping_request(sender, message, now_ns=self._now_ns)
             case IndirectAck():
-                self._handle_indirect_ack(sender, message)
+                self._probing.handle_indirect_ack(sender, message, now_ns=self._now_ns)
             case Nack():
-                self._prober.nacked(sender, message.sequence)
+                self._probing.handle_nack(sender, message)
             case Heard():
                 self._handle_heard(sender, message)
             case StateRequest():
@@ -806,64 +771,6 @@ class Swim:
             case Yielded():
                 self._about_us.handle_yielded(sender, message, now_ns=self._now_ns)
 
-    def _handle_ack(self, sender: GatewayName, boot: BootId, ack: Ack) -> None:
-        answer, posts = self._prober.acked(sender, ack.sequence, boot, now_ns=self._now_ns)
-        self._post(posts)
-        member = self._table.get(sender)
-        if answer is None or member is None:
-            return
-        self._ways.datagram_answered(sender, now_ns=self._now_ns)
-        member.round_trip.sample(answer.rtt_ns)
-        if ack.coordinate:
-            self._hear_coordinate(sender, ack.coordinate, answer.rtt_ns)
-        if member.boot == boot:
-            self._contradict(member)
-
-    def _handle_stream_ack(self, sender: GatewayName, boot: BootId, ack: StreamAck) -> None:
-        answer, posts = self._prober.acked(
-            sender, ack.sequence, boot, now_ns=self._now_ns, transport=Transport.STREAM
-        )
-        self._post(posts)
-        member = self._table.get(sender)
-        if answer is None or member is None or not member.state.live:
-            return
-        self._ways.stream_answered(sender, ack, now_ns=self._now_ns)
-        if member.boot == boot:
-            self._contradict(member)
-
-    def _hear_coordinate(self, sender: GatewayName, encoded: bytes, rtt_ns: int) -> None:
-        try:
-            self._coordinates.hear(sender, encoded, rtt_ns=rtt_ns)
-        except CoordinateRefusedError as error:
-            self._events.append(CoordinateRefused(sender=sender, reason=str(error)))
-
-    def _handle_ping_request(self, sender: GatewayName, request: PingRequest) -> None:
-        if request.target == self._name:
-            self._outbox.post(sender, IndirectAck(sequence=request.sequence, boot=self._boot))
-            return
-        target = self._table.get(request.target)
-        if target is None or not target.state.live or self._own.left:
-            self._outbox.post(sender, Nack(sequence=request.sequence))
-            return
-        posts = self._prober.relay(
-            target.name,
-            requester=sender,
-            sequence=request.sequence,
-            ack_wait_ns=target.round_trip.ack_wait_ns(self._settings),
-            multiplier=self._health.multiplier,
-            now_ns=self._now_ns,
-        )
-        self._post(posts)
-
-    def _handle_indirect_ack(self, relay: GatewayName, ack: IndirectAck) -> None:
-        target = self._prober.relayed(relay, ack.sequence)
-        if target is None:
-            return
-        self._watch.beaten(target, now_ns=self._now_ns)
-        member = self._table.get(target)
-        if member is not None and member.suspicion is not None and member.boot == ack.boot:
-            member.suspicion.heard_by(relay)
-
     def _handle_heard(self, sender: GatewayName, heard: Heard) -> None:
         member = self._table.get(heard.member)
         if (
@@ -877,9 +784,7 @@ class Swim:
     # Timers.
 
     def _step_probes(self) -> None:
-        posts, failed = self._prober.due(relays_for=self._relays_for, now_ns=self._now_ns)
-        self._post(posts)
-        for probe in failed:
+        for probe in self._probing.step(now_ns=self._now_ns):
             self._handle_silence(probe)
         self._ways.judge(now_ns=self._now_ns)
 
@@ -917,24 +822,12 @@ class Swim:
             return
         self._round_ns = self._now_ns + self._settings.probe_interval_ns
         self._health.end_round()
-        self._release_steady()
-        for name in self._rings.probed(lambda name: self._table.live(name) and name not in self._prober):
+        for name in self._flapping.release(now_ns=self._now_ns):
             member = self._table.get(name)
             if member is not None:
-                self._probe(member, accuse=True, locate=True)
-        for name in self._coordinates.take_wanted(LOCATED_PER_ROUND, self._table.live):
-            if name not in self._prober:
-                self._post([self._prober.ping(name, now_ns=self._now_ns, locate=True)])
+                self._verdicts.look(member)
+        self._probing.probe_in_turn(now_ns=self._now_ns)
         self._ways.check(now_ns=self._now_ns)
-
-    def _beat_watched(self) -> None:
-        for name in self._watch:
-            member = self._table.get(name)
-            if member is None or not member.state.live or name in self._prober:
-                continue
-            if self._now_ns >= self._watch.due_ns(name, heard_ns=member.heard_ns):
-                self._watch.beaten(name, now_ns=self._now_ns)
-                self._probe(member, accuse=True)
 
     def _call_seeds(self) -> None:
         for seed in self._seeds.due(
@@ -945,36 +838,8 @@ class Swim:
             if self._seeds.is_unanswered(seed):
                 self._outbox.request_state(seed, 0, self._own.update(), over_stream=True)
 
-    def _probe(self, member: Member, *, accuse: bool, locate: bool = False) -> None:
-        if self._own.left:
-            return
-        posts = self._prober.start(
-            member.name,
-            ack_wait_ns=member.round_trip.ack_wait_ns(self._settings),
-            multiplier=self._health.multiplier,
-            accuse=accuse,
-            now_ns=self._now_ns,
-            locate=locate,
-            stream_attempt=self._ways.stream_attempt(member.name),
-        )
-        self._post(posts)
-
-    def _relays_for(self, target: GatewayName) -> list[GatewayName]:
-        return self._rings.relays(
-            target, self._settings.relays, lambda name: name != target and self._is_alive(name)
-        )
-
-    def _is_alive(self, name: GatewayName) -> bool:
-        """And not suspected."""
-        member = self._table.get(name)
-        return member is not None and member.state is MemberState.ALIVE
-
     def _in_any_order(self, names: list[GatewayName]) -> list[GatewayName]:
         """Many newcomers with the same seeds do not all ask the same ones first."""
         if len(names) > self._settings.join_parallel:
             return sorted(names, key=lambda name: self._random.random())
         return names
-
-    def _post(self, posts: Iterable[Post]) -> None:
-        for to, message in posts:
-            self._outbox.post(to, message)

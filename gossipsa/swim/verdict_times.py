@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.evidence import Evidence
-from gossipsa.swim.flap_damping import FlapDamping
+from gossipsa.swim.flapping import Flapping
 from gossipsa.swim.hearing import Hearing
 from gossipsa.swim.member import Member
 from gossipsa.swim.membership import Membership
@@ -28,13 +28,13 @@ class VerdictTimes:
         settings: SwimSettings,
         table: Membership,
         evidence: Evidence,
-        flaps: FlapDamping,
+        flapping: Flapping,
         hearing: Hearing,
     ) -> None:
         self._settings = settings
         self._table = table
         self._evidence = evidence
-        self._flaps = flaps
+        self._flapping = flapping
         self._hearing = hearing
         self._queue = VerdictQueue()
         self._few_alive = 0
@@ -90,7 +90,7 @@ class VerdictTimes:
     def _verdict_ns(self, suspect: Member, suspicion: Suspicion) -> int:
         """When the verdict falls, or when others are asked again because there can be none."""
         deadline_ns = suspicion.deadline_ns(
-            others=self._table.count(MemberState.ALIVE) + 1, patient=self._flaps.suppressed(suspect.name)
+            others=self._table.count(MemberState.ALIVE) + 1, patient=self._flapping.flaps(suspect.name)
         )
         if self._evidence.convicts(suspect, alone=False):
             return deadline_ns
