@@ -74,10 +74,13 @@ class Speechless(Without):
 
 
 class Greedy(Driver):
-    """Says that a client is removed, and keeps it."""
+    """Has the IKE daemon forget a client that is to be removed, and keeps its SAs and routes."""
 
     def take_out(self, effect: effects.RemoveClient) -> None:
-        pass
+        daemon = self.host.ike_daemon
+        known = daemon.find(effect.client) if daemon is not None else None
+        if daemon is not None and known is not None:
+            daemon.forget(known)
 
 
 class KeepsRoutes(Driver):

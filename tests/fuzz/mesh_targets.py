@@ -14,10 +14,12 @@ import gossipsa
 from gossipsa.daemon.framing import FrameError, FrameReader, encode_frame
 from gossipsa.effects import SendDatagram, SendFrame
 from gossipsa.errors import PeerError
+from gossipsa.first_contact import FirstContact
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.inputs import DatagramReceived, FrameReceived
 from gossipsa.introductions import Introductions
 from gossipsa.mesh_message import MESSAGE_DECODER
+from gossipsa.mesh_port import MeshPort
 from gossipsa.replication.iblt import CELL, Cells
 from gossipsa.replication.messages import CELLS_MAX
 from gossipsa.swim.coordinate_map import CoordinateMap
@@ -283,6 +285,8 @@ def _introductions() -> Target:
             name_of(Introductions.hear_answer),
             name_of(Introductions.answer_stranger),
             name_of(TrustKeeper.hear_unsealed),
+            name_of(FirstContact.hear),
+            name_of(MeshPort.hear),
         ),
     )
 
