@@ -69,7 +69,7 @@ class Trace:
         """Hash of everything so far."""
         return self._hash.copy().hexdigest()
 
-    def lines(self, *, lines_max: int = 80) -> list[str]:
+    def lines(self, *, lines_max: int = 200) -> list[str]:
         """The notes; equal ones within 100 ms are one line."""
         lines: list[str] = []
         counted: dict[tuple[int, str, str], int] = {}
