@@ -131,7 +131,8 @@ def open_network(count: int) -> Iterator[Network]:
         yield Network(hosts)
     finally:
         for host in hosts:
-            # Its link goes with it.
+            # With its namespace it would go some time later, and be in the way of the next network's.
+            _run("ip", "link", "delete", host.name)
             _run("ip", "netns", "delete", host.name)
         _run("umount", "/run/netns")
 
