@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lab bench lint sim fuzz model clean
+.PHONY: demo test lab bench lint sim campaign fuzz model clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.demo --out out/demo

@@ -113,16 +113,6 @@ class ConfigTable:
         values = self.take(key, dict, {})
         return ConfigTable(values, file=self.file, path=f"{self.path}.{key}" if self.path else key)
 
-    def take_tables(self, key: str) -> list[ConfigTable]:
-        """An array of tables."""
-        found = []
-        for index, values in enumerate(self.take(key, list, [])):
-            path = f"{key}[{index}]"
-            if not isinstance(values, dict):
-                raise self.error(path, "must be a table")
-            found.append(ConfigTable(values, file=self.file, path=path))
-        return found
-
     def take_settings(
         self, base: Settings, *, exclude: frozenset[str] = frozenset(), **given: object
     ) -> Settings:

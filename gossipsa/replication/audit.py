@@ -1,7 +1,7 @@
 """Anti-entropy: an owner has each replica's records compared with what it believes to be there.
 
-Shards go round in turn, and all of a replica that was away at once. A fingerprint a shard finds equal ones;
-of the others, cells of a rateless table (`iblt`) tell which records differ. Those that the replica lacks, or
+All shards of all replicas are compared once an interval. A fingerprint a shard finds equal ones; of the
+others, cells of a rateless table (`iblt`) tell which records differ. Those that the replica lacks, or
 has in another version, are sent again; those that it should not have any more are dropped. Records whose
 latest version is under way are left out: they are being told already.
 
@@ -52,8 +52,6 @@ _CELLS_MIN = 12
 _FINGERPRINT = struct.Struct("!Q")
 _VERSION = struct.Struct("!16sQ16sQ")
 
-Question = AuditShards | AskCells | AskVersions
-
 
 def symbol_of(record: ClientRecord, salt: bytes) -> int:
     """A record in its present version, as 64 bits."""
@@ -92,7 +90,7 @@ class Auditor:
         self._differing = 0
 
     def compare_all(self, holder: Holder) -> None:
-        """A replica was away: compare all that it holds of ours, now."""
+        """Compare all that a replica holds of ours, beginning with the next tick."""
         self._waiting[holder] = deque(range(SHARD_COUNT))
 
     def tick(self, *, now_ns: int) -> list[tuple[GatewayName, AuditShards]]:
@@ -102,7 +100,8 @@ class Auditor:
         elif now_ns >= self._round_ns:
             self._round_ns = now_ns + self._interval_ns
             for holder in self._replicator.holders():
-                self._waiting.setdefault(holder, deque(range(SHARD_COUNT)))
+                if holder not in self._waiting:
+                    self.compare_all(holder)
         self._forget(now_ns)
         if not self._waiting or now_ns < self._step_ns:
             return []

@@ -13,7 +13,6 @@ import struct
 from collections.abc import Iterable, Sequence
 from math import ceil, sqrt
 
-SYMBOL_BYTES = 8
 CELL = struct.Struct("!hQI")
 """A cell on the wire: count (modulo 2^16), sum of symbols, sum of checks."""
 
