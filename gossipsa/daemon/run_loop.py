@@ -51,6 +51,8 @@ class RunLoop:
         self._clock_ns = clock_ns
         self.inputs, self._arrivals = trio.open_memory_channel[Input](INPUTS_MAX)
         self._at_once: deque[Input] = deque()
+        self._deadline_ns: int | None = None
+        self._deadline_known = False
 
     def waiting(self) -> int:
         """Inputs that wait to be handled."""
@@ -75,11 +77,10 @@ class RunLoop:
         if self._at_once or self._is_due():
             await trio.lowlevel.checkpoint()
             return
-        deadline_ns = self._core.next_deadline_ns()
+        deadline_ns = self._next_deadline_ns()
         if deadline_ns is None:
             self._at_once.append(await self._arrivals.receive())
             return
-        # The clock goes on while the core is asked.
         with trio.move_on_after(max(0, deadline_ns - self._clock_ns()) / NS_PER_S):
             self._at_once.append(await self._arrivals.receive())
 
@@ -98,10 +99,18 @@ class RunLoop:
                 return
 
     def _step(self, event: Input) -> None:
+        self._deadline_known = False
         effects = self._core.handle(event, now_ns=self._clock_ns())
         if effects:
             self._at_once.extend(self._carry_out(effects))
 
     def _is_due(self) -> bool:
-        deadline_ns = self._core.next_deadline_ns()
+        deadline_ns = self._next_deadline_ns()
+        # The clock goes on while the core is asked.
         return deadline_ns is not None and deadline_ns <= self._clock_ns()
+
+    def _next_deadline_ns(self) -> int | None:
+        """The core's, which only an input changes."""
+        if not self._deadline_known:
+            self._deadline_ns, self._deadline_known = self._core.next_deadline_ns(), True
+        return self._deadline_ns

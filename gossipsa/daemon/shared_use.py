@@ -34,8 +34,5 @@ class SharedUse(Generic[Thing]):
                 unused.append(thing)
         return tuple(unused)
 
-    def used_by(self, client: ClientId) -> tuple[Thing, ...]:
-        return tuple(self._used.get(client, {}))
-
     def __len__(self) -> int:
         return len(self._users)

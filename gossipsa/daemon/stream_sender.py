@@ -19,6 +19,7 @@ _KEEPALIVE_IDLE_S = 15
 """Deaths are the mesh's to find, at a constant cost; every 2 s, 31 idle streams cost 1,600 bytes a second."""
 _KEEPALIVE_INTERVAL_S = 5
 _GATEWAYS_MAX = 1024
+_WRITE_BYTES_MAX = 64 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class SenderLimits:
     connect_s: float = 3.0
     """How long a connection may take to be accepted."""
     send_s: float = 5.0
-    """How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), and one frame unsent."""
+    """How long sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), and one write unfinished."""
     backoff_first_s: float = 0.05
     backoff_max_s: float = 2.0
     """Pause after a connection that failed: doubled each time, plus up to a half by chance."""
@@ -50,6 +51,16 @@ class _Lane:
         self.changed = trio.Event()
         self.is_connected = False
         self.scope = trio.CancelScope()
+
+    def take_some(self) -> list[bytes]:
+        """The oldest frames, at least one: what one system call takes."""
+        frames = [self.frames.popleft()]
+        size = len(frames[0])
+        while self.frames and size + len(self.frames[0]) <= _WRITE_BYTES_MAX:
+            frames.append(self.frames.popleft())
+            size += len(frames[-1])
+        self.bytes -= size
+        return frames
 
     def wake(self) -> None:
         self.changed.set()
@@ -189,18 +200,17 @@ class StreamSender:
                 if not lane.frames:
                     await lane.changed.wait()
                     continue
-                frame = lane.frames.popleft()
-                lane.bytes -= len(frame)
+                frames = lane.take_some()
                 try:
                     with trio.fail_after(self._limits.send_s):
-                        await stream.send_all(frame)
+                        await stream.send_all(b"".join(frames))
                 except (trio.BrokenResourceError, trio.TooSlowError, OSError):
-                    self._counts.add(Count.FRAMES_LOST)
+                    self._counts.add(Count.FRAMES_LOST, len(frames))
                     break
                 except trio.Cancelled:
-                    self._counts.add(Count.FRAMES_LOST)
+                    self._counts.add(Count.FRAMES_LOST, len(frames))
                     raise
                 sent_any = True
-                self._counts.add(Count.FRAMES_SENT)
+                self._counts.add(Count.FRAMES_SENT, len(frames))
             nursery.cancel_scope.cancel()
         return sent_any

@@ -38,8 +38,10 @@ CREATOR_CEILING = SHARED_FIRST - 1
 """Highest number of a key's creator (rule R1)."""
 
 _RECORDS_A_FRAME_MAX = 64
-_GATHER_NS = 3_000_000
-"""Between two frames to one replica, unless the second is full: what many clients change goes together."""
+_GATHER_NS = 10_000_000
+"""How long what fills no frame waits at most for the answer to an earlier one: what many clients change goes
+together, the more of it the busier a replica is (as small packets do in RFC 896). One that changes alone
+never waits."""
 _DROPS_MAX = 100_000
 
 ReplicationMessage = PutRecords | DropRecords | UpdateCounters
@@ -359,7 +361,7 @@ class Replicator:
         due += [
             self._framed_ns[holder] + _GATHER_NS
             for holder, dirty in self._dirty.items()
-            if dirty and holder in self._framed_ns and self._room(holder) > 0
+            if dirty and self._under_way.get(holder) and self._room(holder) > 0
         ]
         if self._drops_due_ns is not None:
             due.append(self._drops_due_ns)
@@ -455,12 +457,8 @@ class Replicator:
             if self._owned[client].copies[holder].sent_ns > resend_before_ns:
                 break
             clients.append(client)
-        framed_ns = self._framed_ns.get(holder)
-        gathers = framed_ns is not None and now_ns < framed_ns + _GATHER_NS
-        if gathers and len(dirty) < _RECORDS_A_FRAME_MAX:
-            dirty_now: Iterable[ClientId] = ()
-        else:
-            dirty_now = dirty
+        gathers = bool(under_way) and now_ns < self._framed_ns[holder] + _GATHER_NS
+        dirty_now: Iterable[ClientId] = () if gathers and len(dirty) < _RECORDS_A_FRAME_MAX else dirty
         room = self._room(holder)
         for client in dirty_now:
             if client not in under_way:

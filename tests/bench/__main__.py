@@ -2,7 +2,7 @@
 
     python -m tests.bench [TABLE ...] [--results DIRECTORY]
     python -m tests.bench mesh [--sizes 8,16,32] [--repetitions 5] [--quick]
-    python -m tests.bench state [--records 100000]
+    python -m tests.bench state [--records 20000]
     python -m tests.bench simmesh [--full]
 
 move: clients moved by gossipsa, against connecting anew. Boots a kernel with ESP and stock strongSwan.

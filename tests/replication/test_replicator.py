@@ -28,7 +28,7 @@ from tests.client_states import make_child, make_client_state
 
 OWNER = Holder(GatewayName("a"), BootId(b"a" * 16))
 B, C, D = (Holder(GatewayName(name), BootId(name.encode() * 16)) for name in "bcd")
-GATHER_NS = 3_000_000
+GATHER_NS = 10_000_000
 SETTINGS = ReplicationSettings()
 SECOND = 10**9
 
@@ -323,3 +323,31 @@ def test_changes_close_together_travel_in_one_frame() -> None:
     ((_, message),) = mesh.owner.flush(now_ns=SECOND + GATHER_NS)
     assert isinstance(message, PutRecords)
     assert len(message.copies) == 39
+
+
+def test_what_gathers_goes_when_the_replica_has_answered() -> None:
+    """The busier a replica, the fuller its frames; one that is quick makes nobody wait."""
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    first = mesh.owner.create(client_id(0), make_client_state(mesh.random)).record
+    assert len(mesh.owner.flush(now_ns=SECOND)) == 1
+    for number in range(1, 40):
+        mesh.owner.create(client_id(number), make_client_state(mesh.random))
+    assert mesh.owner.flush(now_ns=SECOND + 1) == []
+    version = RecordVersion(client=first.client, epoch=first.epoch, sequence=first.sequence)
+    mesh.owner.hear_acknowledgement(B, AcknowledgeRecords(versions=(version,)))
+    ((_, message),) = mesh.owner.flush(now_ns=SECOND + 2)
+    assert isinstance(message, PutRecords)
+    assert len(message.copies) == 39
+
+
+def test_full_frames_wait_for_nothing() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    mesh.owner.create(client_id(0), make_client_state(mesh.random))
+    assert len(mesh.owner.flush(now_ns=SECOND)) == 1
+    for number in range(1, 65):
+        mesh.owner.create(client_id(number), make_client_state(mesh.random))
+    ((_, message),) = mesh.owner.flush(now_ns=SECOND + 1)
+    assert isinstance(message, PutRecords)
+    assert len(message.copies) == 64

@@ -33,6 +33,8 @@ class Replication(msgspec.Struct, frozen=True, kw_only=True):
     updates: int
     updates_a_second: float
     """Until both replicas acknowledged the last one."""
+    updates_a_cpu_second: float
+    """Of CPU time of all three processes together."""
     again_s: float
     """From the start of a new boot of a replica, which holds nothing, until it acknowledged all."""
 

@@ -4,7 +4,7 @@ Of the daemon it has the run loop, the mesh's UDP socket and the streams. It has
 clients and their changes come from here, and what the core wants done about them is not done.
 
 Arguments: the configuration file. Commands, one a line on standard input: `have N`, `change N`, `recover`,
-`memory`, `live`. Answers are numbers, one JSON value a line.
+`memory`, `cpu`, `live`. Answers are numbers, one JSON value a line.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from gossipsa.daemon.run_loop import RunLoop
 from gossipsa.daemon.stream_listener import StreamLimits, StreamListener, open_listener
 from gossipsa.daemon.stream_sender import SenderLimits, StreamSender
 from gossipsa.daemon.udp import MeshSocket, open_udp
-from gossipsa.effects import AdoptClients, CloseStream, Effect, OpenStream, SendDatagram, SendFrame
+from gossipsa.effects import AdoptClients, CloseStream, Effect, OpenStream, Report, SendDatagram, SendFrame
 from gossipsa.gateway import Gateway
-from gossipsa.identifiers import BOOT_ID_BYTES, BootId, ClientId, Endpoint
+from gossipsa.identifiers import BOOT_ID_BYTES, BootId, ClientId, Endpoint, GatewayName
 from gossipsa.inputs import ClientChanged, ClientsAdopted, IkeDaemonStarted, Input, Started
 from gossipsa.ipsec.security_association import ClientState
 from tests.bench.state.clients import after_a_request, make_client
@@ -65,6 +65,7 @@ class BenchedGateway:
         self._streams = StreamSender(limits=SenderLimits(), counts=counts)
         self._loop = RunLoop(self.core, carry_out=self._carry_out, clock_ns=monotonic_ns)
         self._clients: dict[ClientId, ClientState] = {}
+        self._live: set[GatewayName] = set()
 
     async def run(self) -> None:
         inputs = self._loop.inputs
@@ -82,7 +83,8 @@ class BenchedGateway:
     async def _obey(self, verb: str, number: int) -> float:
         match verb:
             case "have":
-                return await self._timed(number, self._make)
+                made = [self._make(index) for index in range(number)]
+                return await self._timed(number, made.__getitem__)
             case "change":
                 clients = list(self._clients)
                 return await self._timed(number, lambda index: self._change(clients[index % len(clients)]))
@@ -91,17 +93,15 @@ class BenchedGateway:
             case "memory":
                 gc.collect()
                 return resident_bytes()
+            case "cpu":
+                return time.process_time()
             case "live":
-                return self._live()
+                return len(self._live)
         raise ValueError(f"no such command: {verb}")
-
-    def _live(self) -> int:
-        members = self.core.status(now_ns=monotonic_ns(), with_clients=False).members
-        return sum(member.state in ("alive", "suspect") for member in members)
 
     async def _recovered(self) -> float:
         """Seconds from when a second replica is there again until it has acknowledged all."""
-        await _until(lambda: self._live() >= _REPLICAS)
+        await _until(lambda: len(self._live) >= _REPLICAS)
         begun_s = time.monotonic()
         await _until(lambda: not self.core.short_of_copies)
         return time.monotonic() - begun_s
@@ -138,6 +138,10 @@ class BenchedGateway:
                     self._streams.open(to, destination)
                 case CloseStream(to=to):
                     self._streams.close(to)
+                case Report(event="gateway-alive", gateway=str(name)):
+                    self._live.add(name)
+                case Report(event="gateway-failed" | "gateway-left", gateway=str(name)):
+                    self._live.discard(name)
                 case AdoptClients(clients=clients):
                     absent = tuple(client for client, _ in clients)
                     follow += [

@@ -58,11 +58,11 @@ class LinkedCores:
     is due, as in the daemon's loop.
 
     Args:
-        cost_ns: taken for what every input costs, in place of the CPU time.
+        cost_ns: taken for what every input costs, in place of the CPU time; may be set anew.
     """
 
     def __init__(self, names: tuple[str, ...], *, cost_ns: int | None = None) -> None:
-        self._cost_ns = cost_ns
+        self.cost_ns = cost_ns
         self.now_ns = 1_000_000_000
         self._random = Random(7)
         self._endpoints = {
@@ -85,7 +85,7 @@ class LinkedCores:
         begun_ns = self.now_ns = max(self.now_ns, self._free_ns[name])
         cpu_ns = time.process_time_ns()
         effects = self.cores[name].handle(event, now_ns=begun_ns)
-        cpu_ns = time.process_time_ns() - cpu_ns if self._cost_ns is None else self._cost_ns
+        cpu_ns = time.process_time_ns() - cpu_ns if self.cost_ns is None else self.cost_ns
         step = Step(name, event, effects, begun_ns=begun_ns, cpu_ns=cpu_ns)
         self._free_ns[name] = step.ended_ns
         for effect in effects:

@@ -14,7 +14,7 @@ from tests.bench.state.floor import measure_floor
 from tests.bench.state.planning import measure_planning
 from tests.bench.state.three_processes import measure_replication
 
-RECORDS = 100_000
+RECORDS = 20_000
 RECORDS_MIN = 1_000
 _AUDITED_MAX = 50_000
 _DIFFERENCES = 100

@@ -32,6 +32,12 @@ def state_table(figures: StateFigures) -> Table:
     )
     _add(
         table,
+        "the same a second of CPU time, of all three processes",
+        replication.updates_a_cpu_second,
+        floor.updates_a_second,
+    )
+    _add(
+        table,
         "first copies: records a second at both replicas",
         replication.records / replication.first_copies_s,
         floor.updates_a_second,

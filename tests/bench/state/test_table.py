@@ -29,6 +29,7 @@ def test_figures_stand_beside_their_floor() -> None:
             first_copies_s=1.0,
             updates=1_000,
             updates_a_second=floor.updates_a_second / 8,
+            updates_a_cpu_second=floor.updates_a_second / 4,
             again_s=2.5,
         ),
         anti_entropy=measure_anti_entropy(records=1_000, differences=20),
@@ -44,6 +45,7 @@ def test_figures_stand_beside_their_floor() -> None:
 
     assert "4.00" in line("owner: resident bytes")
     assert "0.12" in line("record updates a second")
+    assert "0.25" in line("the same a second of CPU time")
     assert "at most 100" in line("verdict to first install")
     assert "12.5" in line("verdict to first install")
     assert "2.50" in line("one replica that was lost")

@@ -67,7 +67,9 @@ def measure_replication(*, records: int, updates: int) -> Replication:
         owner_bytes, *replica_bytes = (
             (after - then) / records for after, then in zip(_memories(processes), before, strict=True)
         )
+        idle_s = _cpu_s(processes)
         updates_s = owner.ask(f"change {updates}")
+        updates_cpu_s = _cpu_s(processes) - idle_s
         replicas[-1].kill()
         _until_live(owner, _GATEWAYS - 2)
         stack.enter_context(_running(places[-1]))
@@ -78,6 +80,7 @@ def measure_replication(*, records: int, updates: int) -> Replication:
             first_copies_s=first_copies_s,
             updates=updates,
             updates_a_second=updates / updates_s,
+            updates_a_cpu_second=updates / updates_cpu_s,
             again_s=owner.ask("recover"),
         )
 
@@ -97,6 +100,10 @@ def _until_live(process: _Process, members: int) -> None:
         if time.monotonic() > end_s:
             raise RuntimeError(f"waited in vain for {members} live members")
         time.sleep(_POLL_S)
+
+
+def _cpu_s(processes: Sequence[_Process]) -> float:
+    return sum(process.ask("cpu") for process in processes)
 
 
 def _memories(processes: Sequence[_Process]) -> list[float]:
