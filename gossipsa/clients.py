@@ -35,6 +35,7 @@ from gossipsa.takeover.raised_ceilings import RaisedCeilings
 from gossipsa.takeover.reconnections import Reconnections
 from gossipsa.takeover.rekeys import PacedRekeys
 from gossipsa.takeover.states import State
+from gossipsa.timers import earliest
 from gossipsa.wire.keyring import Keyring
 
 
@@ -356,7 +357,7 @@ class Clients:
         self._announcer.flush(now_ns=now_ns)
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
-        deadlines = (
+        return earliest(
             self._coordinator.next_deadline_ns(now_ns=now_ns),
             self._replicator.next_deadline_ns(),
             self._audits.next_deadline_ns(),
@@ -368,4 +369,3 @@ class Clients:
             self._adoption.next_deadline_ns(now_ns=now_ns),
             self._ceilings.next_deadline_ns(),
         )
-        return min((due_ns for due_ns in deadlines if due_ns is not None), default=None)

@@ -70,10 +70,12 @@ class FirstContact:
 
     def next_deadline_ns(self) -> int | None:
         """When waiting for a trust list ends; calls have deadlines of their own."""
-        return min((due_ns for _, due_ns in self._joins.values()), default=None)
+        return min(due_ns for _, due_ns in self._joins.values()) if self._joins else None
 
     def finish(self, *, now_ns: int) -> None:
         """Ends a run of the core: joins by way of those whose trust list has come, or is late."""
+        if not self._joins:
+            return
         for name, (version, due_ns) in tuple(self._joins.items()):
             if self._keyring.trust.version >= version or now_ns >= due_ns:
                 del self._joins[name]

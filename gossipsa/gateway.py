@@ -30,9 +30,10 @@ from gossipsa.replication.placement import Placement
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
-from gossipsa.status import GatewayStatus
+from gossipsa.status import ClientStatus, GatewayStatus
 from gossipsa.steady_time import SteadyTime
 from gossipsa.swim.swim import Swim
+from gossipsa.timers import earliest
 from gossipsa.trust_keeper import TrustKeeper
 from gossipsa.wire.keyring import Keyring
 from gossipsa.wire.sessions import Channel, Sessions
@@ -177,7 +178,7 @@ class Gateway:
         """When TimerDue must come, at the latest; may lie in the past. None before Started."""
         if not self._clients.has_started:
             return None
-        deadlines = (
+        due_ns = earliest(
             self._swim.next_deadline_ns(),
             self._clients.next_deadline_ns(now_ns=self._now_ns),
             self._introductions.next_deadline_ns(),
@@ -186,7 +187,7 @@ class Gateway:
             self._contacts.next_deadline_ns(),
             self._placement_due_ns,
         )
-        return self._time.on_clock(min(due_ns for due_ns in deadlines if due_ns is not None))
+        return None if due_ns is None else self._time.on_clock(due_ns)
 
     @property
     def short_of_copies(self) -> int:
@@ -197,6 +198,10 @@ class Gateway:
         """What an operator may see. Listing the clients takes as long as there are clients."""
         now_ns = self._time.read(now_ns)
         return self._inspection.status(counts=self._counts, with_clients=with_clients, now_ns=now_ns)
+
+    def client_statuses(self) -> tuple[ClientStatus, ...]:
+        """The clients of `status` alone."""
+        return self._inspection.client_statuses()
 
     # Inputs
 
@@ -280,9 +285,10 @@ class Gateway:
         self._membership.expel_dropped(now_ns=now_ns)
         self._first_contact.finish(now_ns=now_ns)
         self._clients.finish(has_joined=self._swim.joined, now_ns=now_ns)
-        messages, self._outbox.messages = self._outbox.messages, []
-        for to, message in messages:
-            self._port.seal(to, message, Channel.STREAM, now_ns=now_ns)
+        if self._outbox.messages:
+            messages, self._outbox.messages = self._outbox.messages, []
+            for to, message in messages:
+                self._port.seal(to, message, Channel.STREAM, now_ns=now_ns)
         for to, trust_message in self._trust.take_sends():
             channel = Channel.DATAGRAM if isinstance(trust_message, OfferTrust) else Channel.STREAM
             self._port.seal(to, trust_message, channel, now_ns=now_ns)

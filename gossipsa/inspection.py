@@ -56,7 +56,7 @@ class Inspection:
             identity=self._identity_status(),
             name_lost=self._port.is_silent,
             members=self._members(now_ns),
-            clients=tuple(self._client_statuses()) if with_clients else (),
+            clients=self.client_statuses() if with_clients else (),
             copies={str(copies): count for copies, count in sorted(self._replicator.copies().items())},
             roles=dict(sorted(self._roles().items())),
             short_since_s=None if since_ns is None else round((now_ns - since_ns) / 1e9, 3),
@@ -64,6 +64,10 @@ class Inspection:
             draining=self._own_metadata.is_draining,
             moving=self._clients.moving,
         )
+
+    def client_statuses(self) -> tuple[ClientStatus, ...]:
+        """Of our own clients, then of others'."""
+        return tuple(self._client_statuses())
 
     def _client_statuses(self) -> Iterator[ClientStatus]:
         for owned in self._replicator.owned():

@@ -154,7 +154,7 @@ class Introductions:
                     self._say(call, now_ns)
 
     def next_deadline_ns(self) -> int | None:
-        return min((call.due_ns for call in self._calls.values()), default=None)
+        return min([call.due_ns for call in self._calls.values()], default=None)
 
     def hear_introduction(
         self, data: bytes, source: Endpoint | None, *, now_ns: int

@@ -1,4 +1,4 @@
-"""Deadlines by key: a heap whose stale entries are skipped."""
+"""Deadlines: the earliest of several, and those of keys in a heap whose stale entries are skipped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 _STALE_MIN = 64
+
+
+def earliest(*deadlines_ns: int | None) -> int | None:
+    """The first of these; None if none of them is set."""
+    first_ns: int | None = None
+    for deadline_ns in deadlines_ns:
+        if deadline_ns is not None and (first_ns is None or deadline_ns < first_ns):
+            first_ns = deadline_ns
+    return first_ns
 
 
 class Timers(Generic[K]):
@@ -50,5 +59,6 @@ class Timers(Generic[K]):
         return due
 
     def _skip_stale(self) -> None:
-        while self._heap and self._deadlines.get(self._heap[0][2]) != self._heap[0][:2]:
-            heappop(self._heap)
+        heap = self._heap
+        while heap and self._deadlines.get(heap[0][2]) != heap[0][:2]:
+            heappop(heap)

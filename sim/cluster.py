@@ -43,6 +43,10 @@ _SEEDS = 3
 class Watcher(Protocol):
     """A checker, as the cluster knows it."""
 
+    @property
+    def observes(self) -> tuple[type[Observation], ...]:
+        """Of what it is told."""
+
     def observe(self, observation: Observation) -> None:
         """Something happened. Raises Violation."""
 
@@ -99,6 +103,8 @@ class Cluster:
             clock=self.clock, streams=self.streams, trace=self.trace, weather=settings.weather
         )
         self.watchers: list[Watcher] = []
+        """Complete before the start."""
+        self._observers: dict[type[Observation], tuple[Watcher, ...]] = {}
         self.clients: dict[str, Client] = {}
         self.disturbed_ns = self.clock.now_ns
         """When something was last broken or repaired."""
@@ -122,7 +128,7 @@ class Cluster:
         self._by_client_address: dict[IpAddress, Client] = {}
         self._carriers: dict[IpAddress, dict[Host, None]] = {}
         """By virtual address, hosts whose kernels have or had SAs for it: no other needs packets for it."""
-        self._ever_at: dict[IpAddress, str] = {}
+        self._ever_at: dict[str, str] = {}
         """By address, the client that has or had it: no two share one."""
         self.wiretap: dict[str, deque[bytes]] = {}
         """By client: the last ESP packets that it sent, as an attacker has them."""
@@ -132,7 +138,8 @@ class Cluster:
             host.enrolment = self.authority.enrol(host.name, zone=zone)
         self.connections = 0
         self._roams = 0
-        self._sampled: dict[str, GatewayStatus] | None = None
+        self._sampled: dict[str, dict[str, ClientStatus]] | None = None
+        """What `holders` found, while all watchers look at one moment."""
         self.started_at: dict[str, str] = {}
         """The gateway that each client connected to."""
 
@@ -202,7 +209,7 @@ class Cluster:
             if there.name == client.name:
                 del self._by_client_address[known]
         self._by_client_address[address] = client
-        self._ever_at[address] = client.name
+        self._ever_at[str(address)] = client.name
 
     # What there is to know.
 
@@ -220,17 +227,22 @@ class Cluster:
 
     def statuses(self) -> dict[str, GatewayStatus]:
         """What every running gossipsa says of itself."""
-        if self._sampled is not None:
-            return self._sampled
         return {host.name: host.process.status() for host in self.running() if host.process is not None}
+
+    def client_statuses(self) -> dict[str, tuple[ClientStatus, ...]]:
+        """What every running gossipsa says of the clients whose records it has."""
+        return {
+            host.name: host.process.client_statuses() for host in self.running() if host.process is not None
+        }
 
     def holders(self) -> dict[str, dict[str, ClientStatus]]:
         """By client and gateway: what each running gossipsa holds of each client, as it is connected now."""
+        if self._sampled is not None:
+            return self._sampled
         found: dict[str, dict[str, ClientStatus]] = {name: {} for name in self.clients}
-        for gateway, status in self.statuses().items():
-            for entry in status.clients:
-                address = entry.remote.rsplit(":", 1)[0]
-                client = self._ever_at.get(IPv4Address(address))
+        for gateway, entries in self.client_statuses().items():
+            for entry in entries:
+                client = self._ever_at.get(entry.remote.rsplit(":", 1)[0])
                 if client is None or self.clients[client].spis_ever.isdisjoint(entry.inbound_spis):
                     # Of a connection that the client gave up: its former gateway finds out by itself.
                     continue
@@ -320,7 +332,12 @@ class Cluster:
             )
 
     def observe(self, observation: Observation) -> None:
-        for watcher in self.watchers:
+        kind = type(observation)
+        observers = self._observers.get(kind)
+        if observers is None:
+            observers = tuple(watcher for watcher in self.watchers if issubclass(kind, watcher.observes))
+            self._observers[kind] = observers
+        for watcher in observers:
             watcher.observe(observation)
 
     def start_process(self, host: Host, boot: BootId) -> Process:
@@ -464,7 +481,7 @@ class Cluster:
         if not self.watchers:
             return
         # All watchers look at one moment: they ask once.
-        self._sampled = self.statuses()
+        self._sampled = self.holders()
         try:
             for watcher in self.watchers:
                 watcher.sample()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all observations."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EspSent(Observation):
+class EspSent(Observation, frozen=True):
     """A gateway's kernel used sequence numbers of a key."""
 
     gateway: str
@@ -22,8 +20,7 @@ class EspSent(Observation):
     last: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EspDelivered(Observation):
+class EspDelivered(Observation, frozen=True):
     """A client accepted an ESP packet and passed its payload on."""
 
     client: str
@@ -33,8 +30,7 @@ class EspDelivered(Observation):
     """Every payload sent by any gateway has its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EspAccepted(Observation):
+class EspAccepted(Observation, frozen=True):
     """A gateway's kernel accepted an ESP packet of a client."""
 
     gateway: str
@@ -43,8 +39,7 @@ class EspAccepted(Observation):
     """As it arrived."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IkeSealed(Observation):
+class IkeSealed(Observation, frozen=True):
     """A gateway sent a protected IKE message."""
 
     gateway: str
@@ -55,16 +50,14 @@ class IkeSealed(Observation):
     """Of the whole message: a retransmission has the same."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientConnected(Observation):
+class ClientConnected(Observation, frozen=True):
     """A client made an IKE_SA with a gateway, from nothing."""
 
     client: str
     gateway: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientMoved(Observation):
+class ClientMoved(Observation, frozen=True):
     """A client obeyed a redirect."""
 
     client: str
@@ -72,24 +65,21 @@ class ClientMoved(Observation):
     destination: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientDismissed(Observation):
+class ClientDismissed(Observation, frozen=True):
     """A client received the deletion of its IKE_SA."""
 
     client: str
     gateway: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientForgotten(Observation):
+class ClientForgotten(Observation, frozen=True):
     """The IKE daemon of a gateway ended a client's IKE_SA: it got no answer, or was asked to."""
 
     client: str
     gateway: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultInjected(Observation):
+class FaultInjected(Observation, frozen=True):
     """Something was broken, or repaired."""
 
     fault: str

@@ -15,7 +15,7 @@ from typing import Protocol
 from gossipsa.effects import Effect
 from gossipsa.identifiers import BootId
 from gossipsa.inputs import DatagramReceived, Input, TimerDue
-from gossipsa.status import GatewayStatus
+from gossipsa.status import ClientStatus, GatewayStatus
 from sim.host_clock import HostClock
 from sim.virtual_clock import MICROSECOND_NS, Scheduled, VirtualClock
 
@@ -32,6 +32,8 @@ class Core(Protocol):
     def next_deadline_ns(self) -> int | None: ...
 
     def status(self, *, now_ns: int) -> GatewayStatus: ...
+
+    def client_statuses(self) -> tuple[ClientStatus, ...]: ...
 
 
 class Process:
@@ -119,6 +121,9 @@ class Process:
 
     def status(self) -> GatewayStatus:
         return self.core.status(now_ns=self._host_clock.now_ns)
+
+    def client_statuses(self) -> tuple[ClientStatus, ...]:
+        return self.core.client_statuses()
 
     def _drain(self) -> None:
         while self._backlog and self.is_running:

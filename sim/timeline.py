@@ -36,6 +36,8 @@ _MESSAGES_A_BAR = 6
 class Timeline:
     """Watches a cluster and writes into its trace what a reader wants to know; changes nothing of the run."""
 
+    observes = ()
+
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._said: dict[tuple[str, str], str] = {}

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305
 
 from gossipsa.errors import CallerError
 from gossipsa.ipsec.transforms import EncryptionTransform as Encr
@@ -59,6 +59,7 @@ class _Integrity:
 
 
 _AES = (128, 192, 256)
+_FULL_TAG_BYTES = 16
 
 
 def _counter_mode(mode: _Mode, *, salt_bytes: int, icv_bytes: int) -> _Encryption:
@@ -225,8 +226,10 @@ class CipherSuite:
     def _aead_encrypt(self, encryption_key: bytes, iv: bytes, plaintext: bytes, header: bytes) -> bytes:
         key, salt = self._split_key(encryption_key)
         match _ENCRYPTION[self.encryption].mode:
+            case _Mode.GCM if self.icv_bytes == _FULL_TAG_BYTES:
+                return AESGCM(key).encrypt(salt + iv, plaintext, header)
             case _Mode.GCM:
-                # The one-shot AESGCM class knows 16-byte tags only.
+                # The one-shot class knows whole tags only.
                 encryptor = Cipher(algorithms.AES(key), modes.GCM(salt + iv)).encryptor()
                 encryptor.authenticate_additional_data(header)
                 ciphertext = encryptor.update(plaintext) + encryptor.finalize()
@@ -240,6 +243,8 @@ class CipherSuite:
         key, salt = self._split_key(encryption_key)
         try:
             match _ENCRYPTION[self.encryption].mode:
+                case _Mode.GCM if self.icv_bytes == _FULL_TAG_BYTES:
+                    return AESGCM(key).decrypt(salt + iv, sealed, header)
                 case _Mode.GCM:
                     mode = modes.GCM(salt + iv, sealed[-self.icv_bytes :], min_tag_length=self.icv_bytes)
                     decryptor = Cipher(algorithms.AES(key), mode).decryptor()

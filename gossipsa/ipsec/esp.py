@@ -15,6 +15,8 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass, field
 
+import msgspec
+
 from gossipsa.errors import CallerError, PeerError
 from gossipsa.identifiers import Secret
 from gossipsa.ipsec.cipher_suite import CipherSuite, cipher_suite_for_key
@@ -56,8 +58,7 @@ class EspKeys:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EspHeader:
+class EspHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What everybody on the path can read."""
 
     spi: int

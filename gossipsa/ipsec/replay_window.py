@@ -84,10 +84,13 @@ class ReplayWindow:
 
     def to_ring(self) -> tuple[int, ...]:
         """Return the bitmap as Linux keeps it; see `from_ring`."""
-        ring = 0
-        for age in range(min(self.window_packets, self.top_sequence)):
-            ring |= (self.bitmap >> age & 1) << (self.top_sequence - 1 - age) % self.window_packets
-        return tuple(ring >> 32 * index & (_U32 - 1) for index in range(-(-self.window_packets // 32)))
+        width, top = self.window_packets, self.top_sequence
+        bitmap = self.bitmap if top >= width else self.bitmap & (1 << top) - 1
+        # The bit of age 0 comes to stand at width - 1, that of age 1 below it, ...
+        mirrored = int(f"{bitmap:0{width}b}"[::-1], 2)
+        turned = mirrored << top % width
+        ring = (turned | turned >> width) & (1 << width) - 1
+        return tuple(ring >> 32 * index & (_U32 - 1) for index in range(-(-width // 32)))
 
     @property
     def _sequence_max(self) -> int:
@@ -141,9 +144,19 @@ class ReplayWindow:
             raise ReplayWindowError("only a fresh sequence number can be accepted")
         age = self.top_sequence - sequence
         if age >= 0:
-            return replace(self, bitmap=self.bitmap | 1 << age)
+            return self._moved(self.top_sequence, self.bitmap | 1 << age)
         advance = -age
         if advance >= self.window_packets:
-            return replace(self, top_sequence=sequence, bitmap=1)
+            return self._moved(sequence, 1)
         mask = (1 << self.window_packets) - 1
-        return replace(self, top_sequence=sequence, bitmap=(self.bitmap << advance | 1) & mask)
+        return self._moved(sequence, (self.bitmap << advance | 1) & mask)
+
+    def _moved(self, top_sequence: int, bitmap: int) -> ReplayWindow:
+        """A sound window, made for every packet that arrives: nothing of it is checked again."""
+        window = object.__new__(ReplayWindow)
+        set_field = object.__setattr__
+        set_field(window, "window_packets", self.window_packets)
+        set_field(window, "extended", self.extended)
+        set_field(window, "top_sequence", top_sequence)
+        set_field(window, "bitmap", bitmap)
+        return window

@@ -78,8 +78,9 @@ class Placement:
         if suitors != self._suitors:
             self._suitors = suitors
             self._draws.keep(frozenset(suitor.name for suitor in suitors))
+            weights = [self._weight(suitor) for suitor in suitors]
             self._shards = tuple(
-                self._choose_for(shard, suitors, self._shards[shard]) for shard in range(SHARD_COUNT)
+                self._choose_for(shard, suitors, weights, self._shards[shard]) for shard in range(SHARD_COUNT)
             )
         return self._shards
 
@@ -136,32 +137,34 @@ class Placement:
         return not self._is_in_other_zone(suitor) and not self._is_at_other_site_here(suitor)
 
     def _choose_for(
-        self, shard: int, suitors: tuple[_Suitor, ...], current: tuple[Holder, ...]
+        self, shard: int, suitors: tuple[_Suitor, ...], weights: list[float], current: tuple[Holder, ...]
     ) -> tuple[Holder, ...]:
         scores = {
-            suitor: self._draws.score(suitor.name, shard, weight=self._weight(suitor))
-            for suitor in suitors
+            index: self._draws.score(suitor.name, shard, weight=weights[index])
+            for index, suitor in enumerate(suitors)
             if not suitor.suspected or suitor.holder in current
         }
-        zones = {self._zone} if self._zone else set()
-        sites = {self._site} if self._site else set()
-        chosen: list[_Suitor] = []
-        while scores.keys() - set(chosen) and len(chosen) < self._settings.replicas:
-            best = max(
-                (suitor for suitor in scores if suitor not in chosen),
-                # Two copies in one zone die together: a load above its share harms less.
-                key=lambda suitor: (
-                    suitor.zone not in zones,
+        zones, sites = [self._zone], [self._site]
+        chosen: list[tuple[int, float, Holder]] = []
+        while scores and len(chosen) < self._settings.replicas:
+            best, best_rank = -1, (False, False, False, 0.0)
+            for index, score in scores.items():
+                suitor = suitors[index]
+                rank = (
+                    # Two copies in one zone die together: a load above its share harms less.
+                    not suitor.zone or suitor.zone not in zones,
                     not suitor.overloaded or suitor.holder in current,
-                    suitor.site not in sites,
-                    scores[suitor],
-                ),
-            )
-            chosen.append(best)
-            zones |= {best.zone} if best.zone else set()
-            sites |= {best.site} if best.site else set()
-        chosen.sort(key=lambda suitor: (suitor.distance_ns, -scores[suitor]))
-        return tuple(suitor.holder for suitor in chosen)
+                    not suitor.site or suitor.site not in sites,
+                    score,
+                )
+                if best < 0 or rank > best_rank:
+                    best, best_rank = index, rank
+            suitor = suitors[best]
+            chosen.append((suitor.distance_ns, -scores.pop(best), suitor.holder))
+            zones.append(suitor.zone)
+            sites.append(suitor.site)
+        chosen.sort()
+        return tuple(holder for _, _, holder in chosen)
 
     def _weight(self, suitor: _Suitor) -> float:
         damping = min(suitor.distance_ns / self._settings.distance_scale_ns, _EXPONENT_MAX)

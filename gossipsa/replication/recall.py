@@ -53,6 +53,8 @@ class Recall:
 
     def take_questions(self, *, now_ns: int) -> tuple[GatewayName, ...]:
         """The gateways to send a RecallRecords to now."""
+        if not self._asked_ns:
+            return ()
         due = tuple(
             name
             for name, asked_ns in self._asked_ns.items()
@@ -102,6 +104,8 @@ class Recall:
         return records
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
+        if not self._running and not self._asked_ns:
+            return None
         deadlines = [asked_ns + _ASK_INTERVAL_NS for asked_ns in self._asked_ns.values()]
         if self._running:
             deadlines += [due_ns for due_ns in (self._patience_ends_ns, self._ends_ns) if due_ns > now_ns]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 import msgspec
 
@@ -33,6 +32,7 @@ from gossipsa.replication.record import ClientRecord, KeyNumbers
 from gossipsa.replication.shards import NOWHERE, SHARD_COUNT, ShardMap, shard_of
 from gossipsa.replication.store import key_ids
 from gossipsa.settings import ReplicationSettings
+from gossipsa.timers import earliest
 
 CREATOR_CEILING = SHARED_FIRST - 1
 """Highest number of a key's creator (rule R1)."""
@@ -353,19 +353,15 @@ class Replicator:
 
     def next_deadline_ns(self) -> int | None:
         """When something waits to be sent, or is unacknowledged and must be sent again."""
-        due = [
-            self._owned[client].copies[holder].sent_ns + self._settings.resend_interval_ns
-            for holder, under_way in self._under_way.items()
-            for client in islice(under_way, 1)
-        ]
-        due += [
-            self._framed_ns[holder] + _GATHER_NS
-            for holder, dirty in self._dirty.items()
-            if dirty and self._under_way.get(holder) and self._room(holder) > 0
-        ]
-        if self._drops_due_ns is not None:
-            due.append(self._drops_due_ns)
-        return min(due, default=None)
+        due_ns = self._drops_due_ns
+        for holder, under_way in self._under_way.items():
+            if under_way:
+                sent_ns = self._owned[next(iter(under_way))].copies[holder].sent_ns
+                due_ns = earliest(due_ns, sent_ns + self._settings.resend_interval_ns)
+        for holder, dirty in self._dirty.items():
+            if dirty and self._under_way.get(holder) and self._room(holder) > 0:
+                due_ns = earliest(due_ns, self._framed_ns[holder] + _GATHER_NS)
+        return due_ns
 
     def forget_drops(self, gateway: GatewayName) -> None:
         """A gateway restarted: what it kept is gone."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 
+import msgspec
+
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.messages import EVIDENCE_MAX, MemberState, Testimony, Update
 from gossipsa.swim.reachability import Way
@@ -28,8 +30,7 @@ def claim_key(update: Update) -> ClaimKey:
     return (update.incarnation, update.boot, update.state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberView:
+class MemberView(msgspec.Struct, frozen=True, kw_only=True):
     """A member as others see it: a copy."""
 
     name: GatewayName

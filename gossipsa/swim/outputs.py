@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import SwimPacket
 from gossipsa.swim.reachability import Way
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, kw_only=True):
     """Seal this packet and send it."""
 
     to: GatewayName

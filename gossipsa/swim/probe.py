@@ -14,6 +14,7 @@ from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import IndirectAck, Message, Nack, Ping, PingRequest, StreamPing
 from gossipsa.swim.reachability import Transport
 from gossipsa.swim.settings import SwimSettings
+from gossipsa.timers import earliest
 
 OUTSTANDING_MAX = 8_192
 """Sequences for which an answer is still recognised."""
@@ -93,9 +94,10 @@ class Prober:
         return target in self._probes
 
     def next_deadline_ns(self) -> int | None:
-        steps = [probe.next_step_ns for probe in self._probes.values()]
-        steps += [probe.nack_ns for probe in self._probes.values() if probe.nack_ns is not None]
-        return min(steps, default=None)
+        due_ns: int | None = None
+        for probe in self._probes.values():
+            due_ns = earliest(due_ns, probe.next_step_ns, probe.nack_ns)
+        return due_ns
 
     def ping(self, target: GatewayName, *, now_ns: int, locate: bool = False) -> Post:
         """A single ping, no part of a probe."""

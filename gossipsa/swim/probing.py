@@ -22,6 +22,7 @@ from gossipsa.swim.settings import SwimSettings
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.watch import WatchList
 from gossipsa.swim.way_checks import WayChecks
+from gossipsa.timers import earliest
 
 LOCATED_PER_ROUND = 2
 """Members asked out of turn where they are, each round, as long as there are any who never said it."""
@@ -68,11 +69,12 @@ class Probing:
 
     def next_deadline_ns(self) -> int | None:
         """When a probe goes on, or a watched member is to be probed; None if there are neither."""
-        deadlines = [
-            self._watch.due_ns(member.name, heard_ns=member.heard_ns) for member in self._watched_idle()
-        ]
-        step_ns = self._prober.next_deadline_ns()
-        return min(deadlines if step_ns is None else [*deadlines, step_ns], default=None)
+        due_ns = self._prober.next_deadline_ns()
+        for name in self._watch:
+            member = self._idle(name)
+            if member is not None:
+                due_ns = earliest(due_ns, self._watch.due_ns(name, heard_ns=member.heard_ns))
+        return due_ns
 
     def probe(self, member: Member, *, accuse: bool, now_ns: int, locate: bool = False) -> None:
         """Probe this one, unless we left.
@@ -208,9 +210,6 @@ class Probing:
         """A live member that is not probed just now."""
         member = self._table.get(name)
         return member if member is not None and member.state.live and name not in self._prober else None
-
-    def _watched_idle(self) -> list[Member]:
-        return [member for member in map(self._idle, self._watch) if member is not None]
 
     def _relays_for(self, target: GatewayName) -> list[GatewayName]:
         return self._rings.relays(

@@ -73,7 +73,7 @@ class SeedCalls:
             self.joined = True
 
     def next_deadline_ns(self) -> int | None:
-        return min((call.due_ns for call in self._calls.values()), default=None)
+        return min(call.due_ns for call in self._calls.values()) if self._calls else None
 
     def due(self, *, known: Callable[[GatewayName], bool], now_ns: int) -> list[GatewayName]:
         """Seeds to call now. One that others told us of needs no call: it is in the table, dead or alive."""

@@ -77,6 +77,7 @@ from gossipsa.swim.verdict_times import VerdictTimes
 from gossipsa.swim.verifier import Verifier
 from gossipsa.swim.watch import WatchList
 from gossipsa.swim.way_checks import WayChecks
+from gossipsa.timers import earliest
 
 DOUBTS_PER_SECOND = 64
 """Verdicts that we doubt, and therefore tell to those whom they are about."""
@@ -359,22 +360,20 @@ class Swim:
         return self._deadline_ns
 
     def _find_deadline_ns(self) -> int:
-        peers = self._table.live_count
-        deadlines = [self._gossip_ns] if len(self._news) and peers else []
+        gossip_ns = self._gossip_ns if len(self._news) and self._table.live_count else None
         if self._own.left:
-            return min(deadlines, default=self._now_ns + HOUR_NS)
-        deadlines += [self._round_ns, self._exchange.next_deadline_ns()]
-        deadlines += [
-            deadline
-            for deadline in (
-                self._verdicts.next_deadline_ns(),
-                self._probing.next_deadline_ns(),
-                self._seeds.next_deadline_ns(),
-                self._calls.next_deadline_ns(),
-            )
-            if deadline is not None
-        ]
-        return min(deadlines)
+            return self._now_ns + HOUR_NS if gossip_ns is None else gossip_ns
+        due_ns = earliest(
+            gossip_ns,
+            self._round_ns,
+            self._exchange.next_deadline_ns(),
+            self._verdicts.next_deadline_ns(),
+            self._probing.next_deadline_ns(),
+            self._seeds.next_deadline_ns(),
+            self._calls.next_deadline_ns(),
+        )
+        assert due_ns is not None, "rounds never end"
+        return due_ns
 
     def watch(self, names: Collection[GatewayName]) -> None:
         """Probe these at the watch interval, and nobody else; the first `watched_max` of them."""
@@ -479,6 +478,8 @@ class Swim:
         self._scheduled_ns = max(self._now_ns, self.next_deadline_ns())
         for sender, count in self._verifier.take_forgeries().items():
             self._events.append(ClaimsForged(sender=sender, count=count))
+        if not self._events:
+            return tuple(sends)
         events = tuple(self._events)
         self._events.clear()
         return (*events, *sends)

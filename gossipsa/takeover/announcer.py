@@ -79,6 +79,8 @@ class Announcer:
                 self._outbox.send(name, AnnounceOwnership(ownerships=tuple(ownerships)))
 
     def next_deadline_ns(self) -> int | None:
+        if not self._due_ns:
+            return None
         return min(
             (
                 due_ns

@@ -134,7 +134,9 @@ class Conflicts:
                 self._forget(client)
 
     def next_deadline_ns(self) -> int | None:
-        return min((since_ns + PATIENCE_NS for _, since_ns in self._open.values()), default=None)
+        if not self._open:
+            return None
+        return min(since_ns for _, since_ns in self._open.values()) + PATIENCE_NS
 
     def take_yielded(self) -> bool:
         """True if anything was yielded since the last call."""

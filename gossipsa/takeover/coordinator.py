@@ -46,7 +46,7 @@ from gossipsa.takeover.peers import Peers
 from gossipsa.takeover.redirect import Redirect, local_endpoint
 from gossipsa.takeover.states import PAST_CLAIM, TRANSITIONS, Event, State
 from gossipsa.takeover.turns import Turns
-from gossipsa.timers import Timers
+from gossipsa.timers import Timers, earliest
 
 _BEGIN_NS = 100_000
 """So long, and less, a gateway takes to begin with one client of many: it is not passed over meanwhile."""
@@ -122,8 +122,7 @@ class Coordinator:
         return True
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
-        deadlines = (self._dead_gateways.next_deadline_ns(now_ns=now_ns), self._timers.next_deadline_ns())
-        return min((due_ns for due_ns in deadlines if due_ns is not None), default=None)
+        return earliest(self._dead_gateways.next_deadline_ns(now_ns=now_ns), self._timers.next_deadline_ns())
 
     # Membership
 

@@ -93,6 +93,8 @@ class DeadGateways:
                 yield from self._work_off(name, dead)
 
     def next_deadline_ns(self, *, now_ns: int) -> int | None:
+        if not self._gateways:
+            return None
         deadlines = [
             dead.liveness.next_deadline_ns(round_trip_ns=self._peers.round_trip_ns(name), now_ns=now_ns)
             for name, dead in self._gateways.items()

@@ -60,7 +60,7 @@ class RaisedCeilings:
                 self._move_numbers(owned.record, spi, numbers)
 
     def next_deadline_ns(self) -> int | None:
-        return min((due_ns for _, due_ns in self._raising.values()), default=None)
+        return min(due_ns for _, due_ns in self._raising.values()) if self._raising else None
 
     def _go_above(self, record: ClientRecord, outbound_spi: int, above: int, now_ns: int) -> None:
         """Lets an outbound SA go on in lanes of ours above a number, once every replica knows."""

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from enum import Enum
+from enum import IntEnum
 
 import msgspec
-from nacl import bindings
-from nacl.exceptions import CryptoError
 
 from gossipsa.errors import CallerError, PeerError
 from gossipsa.identifiers import BootId, GatewayName, Holder, Secret
 from gossipsa.ipsec.replay_window import ReplayVerdict, ReplayWindow
 from gossipsa.wire import handshake
+from gossipsa.wire.counter_aead import CounterAead
 from gossipsa.wire.keyring import Keyring, Peer
 
 DATAGRAM_BYTES_MAX = 1400
@@ -50,11 +49,14 @@ _QUEUE_BYTES_MAX = 4 << 20
 _WINDOW_PACKETS = 1024
 
 
-class Channel(Enum):
+class Channel(IntEnum):
     """How a message travels."""
 
     DATAGRAM = 3
     STREAM = 4
+
+
+_CHANNELS = {channel.value: channel for channel in Channel}
 
 
 class SealError(PeerError):
@@ -84,6 +86,53 @@ class Opened(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class _Sealer:
+    """What is sent on one channel of a session."""
+
+    __slots__ = ("_aead", "_counter", "_key", "_prefix")
+
+    def __init__(self, key: Secret, *, channel: Channel, peer_index: bytes) -> None:
+        self._key = key
+        # A channel that is never used costs nothing but its key.
+        self._aead: CounterAead | None = None
+        self._counter = 0
+        self._prefix = bytes((handshake.WIRE_VERSION, channel)) + peer_index
+
+    def seal(self, payload: bytes) -> bytes:
+        if self._aead is None:
+            self._aead = CounterAead(self._key)
+        self._counter += 1
+        counter = self._counter.to_bytes(8, "big")
+        header = self._prefix + counter
+        return header + self._aead.seal(payload, header, counter)
+
+
+class _Opener:
+    """What arrives on one channel of a session."""
+
+    __slots__ = ("_aead", "_key", "_window")
+
+    def __init__(self, key: Secret) -> None:
+        self._key = key
+        self._aead: CounterAead | None = None
+        self._window = ReplayWindow(window_packets=_WINDOW_PACKETS, extended=True)
+
+    def open(self, data: bytes) -> bytes:
+        """Raises SealError."""
+        header = data[:_HEADER_BYTES]
+        counter = int.from_bytes(header[-8:], "big")
+        verdict = self._window.check(counter)
+        if verdict is not ReplayVerdict.FRESH:
+            raise SealError("replayed" if verdict is ReplayVerdict.DUPLICATE else "too old")
+        if self._aead is None:
+            self._aead = CounterAead(self._key)
+        payload = self._aead.open(data[_HEADER_BYTES:], header, header[-8:])
+        if payload is None:
+            raise SealError("forged")
+        self._window = self._window.accept(counter)
+        return payload
+
+
 class _Session:
     """One direction pair of keys. Mutable: counters and replay windows."""
 
@@ -96,14 +145,12 @@ class _Session:
         if not initiated:
             ours, theirs = theirs, ours
         self.own_index = own_index
-        self.peer_index = peer_index
         self.boot = boot
-        self.send: dict[Channel, Secret] = dict(zip(Channel, ours, strict=True))
-        self.receive: dict[Channel, Secret] = dict(zip(Channel, theirs, strict=True))
-        self.counters = dict.fromkeys(Channel, 0)
-        self.windows = {
-            channel: ReplayWindow(window_packets=_WINDOW_PACKETS, extended=True) for channel in Channel
+        self._sealers = {
+            channel: _Sealer(key, channel=channel, peer_index=peer_index)
+            for channel, key in zip(Channel, ours, strict=True)
         }
+        self._openers = {channel: _Opener(key) for channel, key in zip(Channel, theirs, strict=True)}
         self.made_ns = now_ns
         self.initiated = initiated
         # By the first message that arrives on it: only then the peer is sure to have kept the session.
@@ -112,28 +159,11 @@ class _Session:
         self.superseded = False
 
     def seal(self, channel: Channel, payload: bytes) -> bytes:
-        self.counters[channel] += 1
-        counter = self.counters[channel].to_bytes(8, "big")
-        header = bytes((handshake.WIRE_VERSION, channel.value)) + self.peer_index + counter
-        return header + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
-            payload, header, bytes(16) + counter, self.send[channel]
-        )
+        return self._sealers[channel].seal(payload)
 
     def open(self, channel: Channel, data: bytes) -> bytes:
-        header = data[:_HEADER_BYTES]
-        counter = int.from_bytes(header[-8:], "big")
-        window = self.windows[channel]
-        verdict = window.check(counter)
-        if verdict is not ReplayVerdict.FRESH:
-            raise SealError("replayed" if verdict is ReplayVerdict.DUPLICATE else "too old")
-        try:
-            payload = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(
-                data[_HEADER_BYTES:], header, bytes(16) + header[-8:], self.receive[channel]
-            )
-        except CryptoError:
-            raise SealError("forged") from None
-        self.windows[channel] = window.accept(counter)
-        return payload
+        """Raises SealError."""
+        return self._openers[channel].open(data)
 
 
 class _Conversation:
@@ -158,14 +188,16 @@ class _Conversation:
 
     def newest(self, now_ns: int) -> _Session | None:
         """The session to speak on. The initiator has to speak first, so it may have an unconfirmed one."""
-        usable = (
-            session
-            for session in self.sessions
-            if (session.confirmed or session.initiated)
-            and not session.superseded
-            and now_ns - session.made_ns < _SESSION_AGE_MAX_NS
-        )
-        return max(usable, key=lambda session: (session.confirmed, session.made_ns), default=None)
+        best: _Session | None = None
+        for session in self.sessions:
+            if (
+                (session.confirmed or session.initiated)
+                and not session.superseded
+                and now_ns - session.made_ns < _SESSION_AGE_MAX_NS
+                and (best is None or (session.confirmed, session.made_ns) > (best.confirmed, best.made_ns))
+            ):
+                best = session
+        return best
 
 
 class Sessions:
@@ -236,19 +268,17 @@ class Sessions:
             raise SealError("truncated")
         if data[0] != handshake.WIRE_VERSION:
             raise SealError("unknown version")
-        match data[1]:
-            case handshake.HELLO:
-                return None, self._hear_hello(channel, data, now_ns)
-            case handshake.WELCOME:
-                return None, self._hear_welcome(channel, data, now_ns)
-            case Channel.DATAGRAM.value if len(data) > DATAGRAM_BYTES_MAX:
+        kind = data[1]
+        sealed_channel = _CHANNELS.get(kind)
+        if sealed_channel is not None:
+            if len(data) > (DATAGRAM_BYTES_MAX if sealed_channel is Channel.DATAGRAM else FRAME_BYTES_MAX):
                 raise SealError("oversized")
-            case Channel.STREAM.value if len(data) > FRAME_BYTES_MAX:
-                raise SealError("oversized")
-            case Channel.DATAGRAM.value | Channel.STREAM.value:
-                return self._hear_sealed(Channel(data[1]), data, now_ns)
-            case _:
-                raise SealError("unknown kind")
+            return self._hear_sealed(sealed_channel, data, now_ns)
+        if kind == handshake.HELLO:
+            return None, self._hear_hello(channel, data, now_ns)
+        if kind == handshake.WELCOME:
+            return None, self._hear_welcome(channel, data, now_ns)
+        raise SealError("unknown kind")
 
     def greeted(self, ephemeral: bytes) -> GatewayName | None:
         """The gateway to which a hello of ours with this ephemeral key is under way."""

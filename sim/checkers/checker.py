@@ -36,6 +36,9 @@ class Patience:
 class Checker:
     """A promise. Raises Violation as soon as it is seen broken."""
 
+    observes: tuple[type[Observation], ...] = ()
+    """Of what it is told."""
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         self.cluster = cluster
         self.patience = patience

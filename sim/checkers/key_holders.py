@@ -33,8 +33,8 @@ class KeyHoldersAreFew(Checker):
         holders_max = self.cluster.settings.replication.replicas + 1
         holders: dict[str, list[str]] = {}
         named: dict[str, set[str]] = {}
-        for gateway, status in self.cluster.statuses().items():
-            for entry in status.clients:
+        for gateway, entries in self.cluster.client_statuses().items():
+            for entry in entries:
                 holders.setdefault(entry.client, []).append(gateway)
                 if entry.role == "owner":
                     named[entry.client] = {gateway, *entry.replicas}

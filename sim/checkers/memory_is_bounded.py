@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -26,45 +27,57 @@ _BOUNDS: Mapping[str, int] = MappingProxyType(
 """By class and attribute, what has a bound of its own."""
 
 
+class _Kind:
+    """What there is to know of a type, found out once: this walk is the most frequent of all."""
+
+    def __init__(self, kind: type) -> None:
+        self.is_part = issubclass(kind, dict | list | set | deque) or (
+            kind.__module__.startswith("gossipsa.") and not issubclass(kind, msgspec.Struct | bytes)
+        )
+        """True for what is looked into, wherever it is found: no values."""
+        self.is_mapping = issubclass(kind, Mapping)
+        self.is_container = self.is_mapping or issubclass(kind, Set | Sequence)
+        self.slots = tuple(name for base in kind.__mro__ for name in getattr(base, "__slots__", ()))
+        self.name = kind.__name__
+
+
+class _Kinds(dict[type, _Kind]):
+    def __missing__(self, kind: type) -> _Kind:
+        known = self[kind] = _Kind(kind)
+        return known
+
+
+_KINDS = _Kinds()
+
+
 def sizes(root: object) -> Iterator[tuple[str, int]]:
     """Class and attribute of every container that belongs to an object or to its parts, and its length.
 
     Of a container's items only some are looked at, and values (msgspec structs) are no parts.
     """
-    waiting: deque[tuple[str, object]] = deque([("", root)])
+    waiting: deque[tuple[str, Any]] = deque([("", root)])
     seen = {id(root)}
     while waiting:
         name, part = waiting.popleft()
-        items: Sequence[tuple[str, object]]
-        if isinstance(part, Mapping | Set | Sequence):
+        kind = _KINDS[type(part)]
+        if kind.is_container:
             yield name, len(part)
-            items = [(name, item) for item in _some_items(part)]
-        else:
-            kind = type(part).__name__
-            items = [(f"{kind}.{attribute}", value) for attribute, value in _attributes(part)]
-        for item_name, item in items:
-            if id(item) not in seen and _is_part(item):
-                seen.add(id(item))
-                waiting.append((item_name, item))
+            for item in islice(part.values() if kind.is_mapping else part, _ITEMS_LOOKED_AT_MAX):
+                if _KINDS[type(item)].is_part and id(item) not in seen:
+                    seen.add(id(item))
+                    waiting.append((name, item))
+            continue
+        for attribute, value in _attributes(part, kind):
+            if _KINDS[type(value)].is_part and id(value) not in seen:
+                seen.add(id(value))
+                waiting.append((f"{kind.name}.{attribute}", value))
 
 
-def _is_part(item: object) -> bool:
-    if isinstance(item, dict | list | set | deque):
-        return True
-    return type(item).__module__.startswith("gossipsa.") and not isinstance(item, msgspec.Struct | bytes)
-
-
-def _attributes(part: object) -> Iterator[tuple[str, object]]:
-    yield from vars(part).items() if hasattr(part, "__dict__") else ()
-    for base in type(part).__mro__:
-        for name in getattr(base, "__slots__", ()):
-            if hasattr(part, name):
-                yield name, getattr(part, name)
-
-
-def _some_items(container: Any) -> list[object]:
-    values = container.values() if isinstance(container, Mapping) else container
-    return [item for item, _ in zip(values, range(_ITEMS_LOOKED_AT_MAX), strict=False)]
+def _attributes(part: object, kind: _Kind) -> Iterable[tuple[str, object]]:
+    named: dict[str, object] = getattr(part, "__dict__", {})
+    if not kind.slots:
+        return named.items()
+    return [*named.items(), *((name, getattr(part, name)) for name in kind.slots if hasattr(part, name))]
 
 
 class MemoryIsBounded(Checker):

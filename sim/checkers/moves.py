@@ -46,6 +46,8 @@ class BystandersStay(Checker):
     after one death.
     """
 
+    observes = (ClientMoved, FaultInjected)
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._silent_ns: dict[str, int] = {}
@@ -89,6 +91,8 @@ class MovedOncePerFailure(Checker):
 
     Two takers of one dead gateway are what this is about: the client would obey both.
     """
+
+    observes = (ClientConnected, ClientMoved, FaultInjected)
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
@@ -143,6 +147,8 @@ class MovedOncePerFailure(Checker):
 
 class NoDismissal(Checker):
     """No gateway tells a client that its IKE_SA is over: a former owner least of all (rule R5)."""
+
+    observes = (ClientDismissed,)
 
     def observe(self, observation: Observation) -> None:
         if isinstance(observation, ClientDismissed):

@@ -15,6 +15,8 @@ class RecordsSurvive(Checker):
     emptied has passed its copies on: to others, of whom there may be fewer than k.
     """
 
+    observes = (ClientConnected, ClientForgotten, FaultInjected)
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._safe: dict[str, dict[str, BootId]] = {}

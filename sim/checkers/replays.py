@@ -23,6 +23,8 @@ class NoReplayBeyondBound(Checker):
     last counters that its gateway could send to the next one (README: at most what came in one interval).
     """
 
+    observes = (ClientMoved, EspAccepted)
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._accepted: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
@@ -70,6 +72,8 @@ class NoReplayBeyondBound(Checker):
 
 class CorruptionIsRefused(Checker):
     """No gateway accepts an ESP packet that is not as it was sent."""
+
+    observes = (EspAccepted,)
 
     def observe(self, observation: Observation) -> None:
         if isinstance(observation, EspAccepted) and observation.packet in self.cluster.network.corrupted:

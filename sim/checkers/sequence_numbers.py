@@ -34,6 +34,8 @@ class _NumbersUsed:
 class NumbersAreUsedOnce(Checker):
     """No (key, sequence number) is sent twice, by whomever."""
 
+    observes = (EspSent,)
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._used: dict[str, _NumbersUsed] = {}
@@ -54,6 +56,8 @@ class NumbersAreUsedOnce(Checker):
 class VectorsAreUsedOnce(Checker):
     """No two different IKE messages to a client are sealed with one IV under one key."""
 
+    observes = (IkeSealed,)
+
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._sealed: dict[tuple[str, bytes], tuple[bytes, str]] = {}
@@ -70,6 +74,8 @@ class VectorsAreUsedOnce(Checker):
 
 class NoSendingBeforeAnswer(Checker):
     """A gateway sends ESP to a client only after the client connected to it, or answered its redirect."""
+
+    observes = (ClientConnected, ClientMoved, EspSent)
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
@@ -92,6 +98,8 @@ class NoSendingBeforeAnswer(Checker):
 
 class NoDoubleDelivery(Checker):
     """A client accepts no packet twice, however often the network delivers it."""
+
+    observes = (EspDelivered,)
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)

@@ -8,7 +8,7 @@ from random import Random
 from gossipsa.effects import Effect
 from gossipsa.identifiers import BootId, Endpoint
 from gossipsa.inputs import DatagramReceived, Input, TimerDue
-from gossipsa.status import GatewayStatus
+from gossipsa.status import ClientStatus, GatewayStatus
 from sim.host_clock import HostClock
 from sim.process import BACKLOG_MAX, Process
 from sim.virtual_clock import MILLISECOND_NS, SECOND_NS, VirtualClock
@@ -31,6 +31,9 @@ class Recorder:
         return self.deadline_ns
 
     def status(self, *, now_ns: int) -> GatewayStatus:
+        raise NotImplementedError
+
+    def client_statuses(self) -> tuple[ClientStatus, ...]:
         raise NotImplementedError
 
 
