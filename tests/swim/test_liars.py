@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -314,7 +312,7 @@ class LyingRelay:
                     if not (update.accuses and update.member == self._victim)
                 )
                 packet = msgspec.structs.replace(output.packet, updates=told)
-                kept.append(replace(output, packet=packet))
+                kept.append(msgspec.structs.replace(output, packet=packet))
             else:
                 kept.append(output)
         return tuple(kept)
