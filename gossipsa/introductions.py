@@ -9,8 +9,9 @@ A call that was not answered goes over a stream too: datagrams may be filtered.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from gossipsa.effects import SendDatagram, SendFrame
 from gossipsa.identifiers import Endpoint, GatewayName
@@ -65,8 +66,7 @@ class CallKind(Enum):
     """A gateway there has to know us, or we it: called a few times."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Call:
+class _Call(msgspec.Struct, kw_only=True):
     endpoint: Endpoint
     kind: CallKind
     nonce: bytes
@@ -76,8 +76,7 @@ class _Call:
     answered_by: GatewayName | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """Somebody answered a call."""
 
     name: GatewayName

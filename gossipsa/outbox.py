@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from gossipsa.effects import Effect, Report
 from gossipsa.identifiers import ClientId, GatewayName
@@ -36,12 +36,11 @@ StateMessage = (
 """Messages about clients; they travel over streams."""
 
 
-@dataclass(slots=True)
-class Outbox:
+class Outbox(msgspec.Struct):
     """Effects for the driver, and messages for other gateways, each in order."""
 
-    effects: list[Effect] = field(default_factory=list)
-    messages: list[tuple[GatewayName, StateMessage]] = field(default_factory=list)
+    effects: list[Effect] = msgspec.field(default_factory=list)
+    messages: list[tuple[GatewayName, StateMessage]] = msgspec.field(default_factory=list)
 
     def do(self, effect: Effect) -> None:
         self.effects.append(effect)

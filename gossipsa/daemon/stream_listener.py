@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from gossipsa.daemon.counts import Count, Counts
@@ -24,8 +24,7 @@ _KEEPALIVE_PROBES = 3
 _ACCEPT_PAUSE_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamLimits:
+class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What strangers may use up."""
 
     connections_max: int
@@ -56,8 +55,7 @@ def open_listener(listen: Endpoint) -> socket.socket:
     return tcp
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Connection:
+class _Connection(msgspec.Struct, kw_only=True, eq=False):
     stream: trio.SocketStream
     peer: Endpoint
     scope: trio.CancelScope

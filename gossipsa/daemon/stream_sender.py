@@ -6,8 +6,8 @@ import contextlib
 import random
 import socket
 from collections import deque
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from gossipsa.daemon.counts import Count, Counts
@@ -22,8 +22,7 @@ _GATEWAYS_MAX = 1024
 _WRITE_BYTES_MAX = 64 << 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SenderLimits:
+class SenderLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long is waited for a gateway, and how much is kept for it meanwhile."""
 
     frames_max: int = 1024

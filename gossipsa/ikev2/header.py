@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from gossipsa.identifiers import IKE_SPI_BYTES
 from gossipsa.ikev2.errors import IkeFieldError, IkeMessageError
@@ -21,8 +22,7 @@ _FLAG_INITIATOR = 0x08
 _FLAG_RESPONSE = 0x20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Everything in an IKE header but version, which is 2, and the flags that RFC 7296 says to ignore."""
 
     spi_i: bytes

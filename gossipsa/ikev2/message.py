@@ -9,7 +9,7 @@ A protected message, with the associated data of an AEAD cipher marked A and wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from gossipsa.ikev2.errors import IkeAuthenticationError, IkeFieldError, IkeFragmentError, IkeMessageError
 from gossipsa.ikev2.header import HEADER_BYTES, Header, decode_header, encode_header
@@ -20,8 +20,7 @@ from gossipsa.ikev2.registry import PayloadType
 _PADDING_BYTES_MAX = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(msgspec.Struct, frozen=True, kw_only=True):
     """An IKE message, before it is protected or after protection was removed."""
 
     spi_i: bytes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
+
+import msgspec
 
 from gossipsa.ikev2.errors import IkeFieldError, IkeMessageError
 from gossipsa.ikev2.registry import NotifyType, PayloadType, ProtocolId
@@ -15,8 +16,7 @@ COOKIE2_BYTES_MIN = 8
 COOKIE2_BYTES_MAX = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notify:
+class Notify(msgspec.Struct, frozen=True, kw_only=True):
     """A Notify payload."""
 
     type: int

@@ -10,11 +10,11 @@ Sources: RFC 3602 (AES-CBC), RFC 3686 and 5930 (AES-CTR), RFC 4309 and 5282 (AES
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from types import MappingProxyType
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import constant_time, hashes, hmac
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -41,8 +41,7 @@ class _Mode(Enum):
     CHACHA20_POLY1305 = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Encryption:
+class _Encryption(msgspec.Struct, frozen=True, kw_only=True):
     mode: _Mode
     key_bits: tuple[int, ...]  # allowed lengths; the only one is implied where a peer announces none
     salt_bytes: int  # taken from the end of the key material
@@ -51,8 +50,7 @@ class _Encryption:
     icv_bytes: int  # 0: needs an integrity transform
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Integrity:
+class _Integrity(msgspec.Struct, frozen=True, kw_only=True):
     hash: hashes.HashAlgorithm
     key_bytes: int
     icv_bytes: int
@@ -101,8 +99,7 @@ _INTEGRITY: Mapping[int, _Integrity] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CipherSuite:
+class CipherSuite(msgspec.Struct, frozen=True, kw_only=True):
     """Sizes and operations of one pair of transforms; get it from `cipher_suite`. Holds no keys."""
 
     encryption: int

@@ -7,8 +7,10 @@ authenticated may move the window.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
+
+import msgspec
 
 from gossipsa.errors import CallerError
 
@@ -33,8 +35,7 @@ class ReplayVerdict(Enum):
     """Left of the window, or zero, which no sender uses."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplayWindow:
+class ReplayWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The highest sequence number accepted and which of those below it were.
 
     A value: `accept` returns the next one.

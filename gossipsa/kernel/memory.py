@@ -11,10 +11,10 @@ import errno
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from ipaddress import ip_address
 from socket import AF_INET, AF_INET6, SOCK_DGRAM
 
+import msgspec
 import trio
 
 from gossipsa.errors import KernelError
@@ -38,8 +38,7 @@ _DATAGRAM_BYTES_MAX = 0xFFFF
 _KEEP_ALIVE_BYTES = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryKernelSettings:
+class MemoryKernelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How the in-memory kernel meets the network."""
 
     listen: Endpoint
@@ -52,8 +51,7 @@ class MemoryKernelSettings:
     """IKE messages that wait for their reader."""
 
 
-@dataclass(slots=True, kw_only=True)
-class MemoryKernelCounters:
+class MemoryKernelCounters(msgspec.Struct, kw_only=True):
     """Numbers that only grow. Read them for metrics."""
 
     inbound_drops: dict[InboundDrop, int]

@@ -17,9 +17,10 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from gossipsa.errors import KernelError
 from gossipsa.identifiers import Endpoint, IpAddress
@@ -93,8 +94,7 @@ class Opened(NamedTuple):
     payload: bytes
 
 
-@dataclass(slots=True, kw_only=True)
-class _Sa:
+class _Sa(msgspec.Struct, kw_only=True):
     new: NewSa
     keys: EspKeys
     endpoint: Endpoint

@@ -10,8 +10,9 @@ larger the mesh the older they get, half an hour at 1,000 gateways.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from statistics import median_low
+
+import msgspec
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.coordinates import Coordinate, Vivaldi, decode_coordinate
@@ -21,8 +22,7 @@ _FILTERED_SAMPLES = 3
 _NS_PER_MS = 1_000_000
 
 
-@dataclass(slots=True)
-class _Place:
+class _Place(msgspec.Struct):
     coordinate: Coordinate
     rtts_ms: tuple[float, ...]
     """The last measured."""

@@ -12,9 +12,10 @@ that collide it would hide nothing but its own news.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
+
+import msgspec
 
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import BOOT_TAG_BYTES, DIGEST_BUCKETS, FINGERPRINT_BYTES, MemberState, Version
@@ -26,8 +27,7 @@ by everybody who hears of it, and refute."""
 _MASK = (1 << (8 * FINGERPRINT_BYTES)) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True):
     name: GatewayName
     version: Version
     fingerprint: int
@@ -112,15 +112,14 @@ class TableDigest:
         self._sums[bucket] = (self._sums[bucket] + fingerprint) & _MASK
 
 
-@dataclass(slots=True)
-class Difference:
+class Difference(msgspec.Struct):
     """Between what we believe and what somebody else believes."""
 
-    lacking: list[GatewayName] = field(default_factory=list)
+    lacking: list[GatewayName] = msgspec.field(default_factory=list)
     """Members of whom they lack what we know."""
-    wanted: list[int] = field(default_factory=list)
+    wanted: list[int] = msgspec.field(default_factory=list)
     """Tags of members of whom we lack what they know."""
-    returned: list[GatewayName] = field(default_factory=list)
+    returned: list[GatewayName] = msgspec.field(default_factory=list)
     """Members that they take for alive in the very incarnation that we hold for failed."""
     verdicts_sent: int = 0
     verdicts_wanted: int = 0

@@ -6,7 +6,6 @@ SWIM (DSN 2002) section 4.1: infection-style dissemination.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import chain, islice
 
 import msgspec
@@ -24,8 +23,7 @@ MISFITS_MAX = 8
 NO_WITNESS = GatewayName("")
 
 
-@dataclass(slots=True, kw_only=True)
-class _Item:
+class _Item(msgspec.Struct, kw_only=True):
     update: Update
     encoded_bytes: int
     witness: GatewayName
@@ -33,7 +31,7 @@ class _Item:
     """Counts up: of two items sent equally often the newer one goes first."""
     born_round: int
     transmissions: int = 0
-    told: dict[GatewayName, int] = field(default_factory=dict)
+    told: dict[GatewayName, int] = msgspec.field(default_factory=dict)
 
 
 class PiggybackQueue:

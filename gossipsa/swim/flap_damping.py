@@ -7,7 +7,7 @@ has a ceiling, so that this takes a bounded time however much it flapped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.settings import SwimSettings
@@ -18,8 +18,7 @@ REFUTATION_PENALTY = 500
 """For a suspicion that was refuted; RFC 2439 takes half for a change."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _History:
+class _History(msgspec.Struct, kw_only=True):
     penalty: float = 0.0
     """As it stood at `at_ns`."""
     at_ns: int = 0

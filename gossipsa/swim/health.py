@@ -5,11 +5,10 @@ Lifeguard (arXiv 1707.00788 section IV.A), the local health multiplier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True, kw_only=True)
-class LocalHealth:
+class LocalHealth(msgspec.Struct, kw_only=True):
     """0 is healthy. Late timers, refutations of our own death, and relays that stay silent worsen it."""
 
     score_max: int

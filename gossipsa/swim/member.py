@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -54,8 +53,7 @@ class MemberView(msgspec.Struct, frozen=True, kw_only=True):
     """Ways to it, or from it, on which nothing passes though it is alive."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Member:
+class Member(msgspec.Struct, kw_only=True):
     """One other gateway. Failed and departed ones are kept for a while."""
 
     name: GatewayName
@@ -77,7 +75,7 @@ class Member:
     """A verdict of others that we doubt: to be checked, and told to the member so that it refutes."""
     spoken_boot: BootId | None = None
     """The boot in its last packet, if it is not `boot`: it restarted and was not announced yet."""
-    round_trip: RoundTrip = field(default_factory=RoundTrip)
+    round_trip: RoundTrip = msgspec.field(default_factory=RoundTrip)
     heard_ns: int = NEVER_NS
     """Last packet of this boot, first hand."""
     silent_ns: int = NEVER_NS

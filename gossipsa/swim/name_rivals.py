@@ -10,8 +10,9 @@ whoever hears what first:
   is alive, and is replaced by name.
 - A boot that hears that it was replaced, by words above its own, yields: it says so once, and is silent.
 
-Words only grow, and a boot yields only to higher words that name it: never both yield. A boot outbids another
-one once by either way: it ends.
+Words only grow, and a boot yields only to higher words that name it: never both yield. Of two, each outbids
+the other one once by either way: it ends. Among more, words that replace one may be overtaken by words that
+replace another, and are said again.
 """
 
 from __future__ import annotations

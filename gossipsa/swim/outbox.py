@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -35,12 +34,11 @@ News = Callable[[GatewayName, int], tuple[Update, ...]]
 """Queued updates for a receiver, in so many bytes."""
 
 
-@dataclass(slots=True)
-class _Letter:
-    messages: list[Message] = field(default_factory=list)
-    trials: list[Message] = field(default_factory=list)
+class _Letter(msgspec.Struct):
+    messages: list[Message] = msgspec.field(default_factory=list)
+    trials: list[Message] = msgspec.field(default_factory=list)
     """What tries the stream, and has to go over it."""
-    updates: list[Update] = field(default_factory=list)
+    updates: list[Update] = msgspec.field(default_factory=list)
 
 
 class Outbox:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 import msgspec
 
@@ -20,16 +20,14 @@ class Send(msgspec.Struct, frozen=True, kw_only=True):
     """True if it needs a stream: it exceeds `encoded_bytes_max`, or tries the stream. It may get lost."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberJoined:
+class MemberJoined(msgspec.Struct, frozen=True, kw_only=True):
     """A member is alive that was unknown, failed or gone."""
 
     name: GatewayName
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberSuspected:
+class MemberSuspected(msgspec.Struct, frozen=True, kw_only=True):
     """Told at the first suspicion, and again when another witness joins it."""
 
     name: GatewayName
@@ -38,32 +36,28 @@ class MemberSuspected:
     """Members known to suspect it, each first hand."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRefuted:
+class MemberRefuted(msgspec.Struct, frozen=True, kw_only=True):
     """A suspect has shown that it is alive."""
 
     name: GatewayName
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberFailed:
+class MemberFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The verdict: this boot is taken for dead. It comes back with MemberJoined if that was wrong."""
 
     name: GatewayName
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberLeft:
+class MemberLeft(msgspec.Struct, frozen=True, kw_only=True):
     """The member said goodbye."""
 
     name: GatewayName
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberRestarted:
+class MemberRestarted(msgspec.Struct, frozen=True, kw_only=True):
     """A new boot of a known member: the old one is dead for certain.
 
     Comes before any other event about the new boot.
@@ -74,8 +68,7 @@ class MemberRestarted:
     new_boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetadataChanged:
+class MetadataChanged(msgspec.Struct, frozen=True, kw_only=True):
     """A live member now says something else of itself, or moved to another endpoint."""
 
     name: GatewayName
@@ -83,8 +76,7 @@ class MetadataChanged:
     metadata: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberHalfDead:
+class MemberHalfDead(msgspec.Struct, frozen=True, kw_only=True):
     """A member is alive, and some ways to it are closed; told again when others are."""
 
     name: GatewayName
@@ -93,16 +85,14 @@ class MemberHalfDead:
     """At least one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberWhole:
+class MemberWhole(msgspec.Struct, frozen=True, kw_only=True):
     """All ways to a half-dead member are open again."""
 
     name: GatewayName
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdatesRefused:
+class UpdatesRefused(msgspec.Struct, frozen=True, kw_only=True):
     """Updates were dropped: the sender exceeds its rate, the member table is full, or they are malformed."""
 
     sender: GatewayName
@@ -110,52 +100,45 @@ class UpdatesRefused:
     """0 if it was a request for our full state."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoordinateRefused:
+class CoordinateRefused(msgspec.Struct, frozen=True, kw_only=True):
     """A member says that it is where nothing can be."""
 
     sender: GatewayName
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimsForged:
+class ClaimsForged(msgspec.Struct, frozen=True, kw_only=True):
     """Claims were dropped that are not signed by whom they name. The sender made them, or believed a liar."""
 
     sender: GatewayName
     count: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberFlapping:
+class MemberFlapping(msgspec.Struct, frozen=True, kw_only=True):
     """The member keeps failing and returning, or being suspected: suspicions of it are slower from now on."""
 
     name: GatewayName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberSteady:
+class MemberSteady(msgspec.Struct, frozen=True, kw_only=True):
     """The member was flapping, and has been calm for long enough."""
 
     name: GatewayName
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameClash:
+class NameClash(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody else speaks under our own name: two hosts share an identity. Told once for each boot."""
 
     boot: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameLost:
+class NameLost(msgspec.Struct, frozen=True, kw_only=True):
     """The other host under our name is the newer one: we have left the protocol, and stay silent."""
 
     successor: BootId
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stalled:
+class Stalled(msgspec.Struct, frozen=True, kw_only=True):
     """Our own timer came late. Pending probes start again, and suspicions are prolonged by as much."""
 
     late_ns: int

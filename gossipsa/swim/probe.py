@@ -8,7 +8,8 @@ stall uses up one attempt and not the probe.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import IndirectAck, Message, Nack, Ping, PingRequest, StreamPing
@@ -27,8 +28,7 @@ Post = tuple[GatewayName, Message]
 """A message and whom it goes to."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Probe:
+class Probe(msgspec.Struct, kw_only=True):
     """One target, asked until it answers or the attempts are used up."""
 
     target: GatewayName
@@ -47,18 +47,17 @@ class Probe:
     """How often it started again because we were stalled."""
     extended: bool = False
     """It was given a second run, because no relay was heard in the first."""
-    relays: list[GatewayName] = field(default_factory=list)
+    relays: list[GatewayName] = msgspec.field(default_factory=list)
     """Relays asked."""
-    nacks: dict[GatewayName, None] = field(default_factory=dict)
+    nacks: dict[GatewayName, None] = msgspec.field(default_factory=dict)
     """Relays that said they got no answer: they hear us, and we hear them."""
-    requesters: dict[GatewayName, int] = field(default_factory=dict)
+    requesters: dict[GatewayName, int] = msgspec.field(default_factory=dict)
     """Members that asked us for this probe, with their sequences."""
     nack_ns: int | None = None
     """When the requesters are to be told that there is no answer yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What an Ack was the answer to."""
 
     rtt_ns: int
@@ -67,8 +66,7 @@ class Answer:
     """The probe it ended; None if that had ended before, or the ping was no part of one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outstanding:
+class _Outstanding(msgspec.Struct, frozen=True, kw_only=True):
     target: GatewayName
     asked: GatewayName
     """The target itself, or a relay."""

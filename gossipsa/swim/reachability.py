@@ -12,8 +12,9 @@ A half-dead member stays alive. A dead one is no concern of this module: the ver
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from gossipsa.identifiers import GatewayName
 from gossipsa.swim.settings import SECOND_NS
@@ -68,8 +69,7 @@ RECENT_NS = 5 * SECOND_NS
 _NEVER_NS = -(1 << 62)
 
 
-@dataclass(slots=True)
-class _Trials:
+class _Trials(msgspec.Struct):
     standing: Standing = Standing.OPEN
     run: int = 0
     """Trials alike, in a row."""
@@ -87,9 +87,8 @@ class _Trials:
         self.standing = TRANSITIONS[(self.standing, answered)][enough]
 
 
-@dataclass(slots=True)
-class _Ways:
-    trials: dict[Transport, _Trials] = field(
+class _Ways(msgspec.Struct):
+    trials: dict[Transport, _Trials] = msgspec.field(
         default_factory=lambda: {transport: _Trials() for transport in Transport}
     )
     heard_ns: int = _NEVER_NS

@@ -8,7 +8,8 @@ who call: of many, each calls more rarely.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gossipsa.errors import ConfigurationError
 from gossipsa.identifiers import GatewayName
@@ -19,12 +20,11 @@ CALLERS = 16
 """Members that call each failed one in every interval, on average; in a smaller mesh all of them do."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Call:
+class _Call(msgspec.Struct, kw_only=True):
     due_ns: int
     wait_ns: int
     tries: int = 0
-    parts: dict[int, None] = field(default_factory=dict)
+    parts: dict[int, None] = msgspec.field(default_factory=dict)
     """Parts of its state that have arrived."""
     parts_count: int = 0
 

@@ -6,13 +6,12 @@ does not arise).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from gossipsa.swim.settings import SwimSettings
 
 
-@dataclass(slots=True)
-class RoundTrip:
+class RoundTrip(msgspec.Struct):
     """The estimate for one peer."""
 
     smoothed_ns: int | None = None

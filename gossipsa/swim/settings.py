@@ -26,6 +26,9 @@ class SwimSettings:
     """Silence of a watched gateway after which it is probed. Shorter detects sooner and costs packets."""
     watched_max: int = 6
     """Gateways watched at once; more are ignored."""
+    neighbours: int = 2
+    """Members that follow us in the circle, each probed when it was silent for `probe_interval_ns`. With 0
+    there is the round robin only, as in SWIM."""
 
     ping_attempts: int = 8
     """Pings of one probe before it fails. At 25 % loss each way nearly one in two is lost: 6 at least."""
@@ -165,7 +168,7 @@ POSITIVE = (
     "queued_updates_max",
     "updates_per_second_max",
 )
-NOT_NEGATIVE = ("watched_max", "relays", "health_max", "stall_ns")
+NOT_NEGATIVE = ("watched_max", "neighbours", "relays", "health_max", "stall_ns")
 
 Relation = tuple[Callable[[SwimSettings], bool], str]
 
@@ -237,8 +240,8 @@ RELATIONS: tuple[Relation, ...] = (
         "watch_interval_ns must not exceed probe_interval_ns",
     ),
     (
-        lambda it: it.probes_max > it.watched_max,
-        "probes_max must exceed watched_max: the round robin needs a probe, too",
+        lambda it: it.probes_max > it.watched_max + it.neighbours,
+        "probes_max must exceed watched_max and neighbours together: the round robin needs a probe, too",
     ),
     (
         lambda it: it.join_retry_ns <= it.reunion_interval_ns,

@@ -88,10 +88,15 @@ class SiteRings:
                 return taken
         return []
 
-    def neighbours(self, name: GatewayName) -> int:
-        """Live members of the site of this one, itself included if it is live; 0 for our own site."""
+    def company(self, name: GatewayName) -> float:
+        """How likely each member is to look at a neighbour of a failed one, if one is to do so in all.
+
+        At another site, which may be dark, one is to do so for each of its live members.
+        """
         site = self._site_of.get(name, self._own_site)
-        return 0 if site == self._own_site else len(self._sites[site])
+        if site == self._own_site:
+            return 1 / max(1, len(self._near))
+        return len(self._sites[site]) / len(self._site_of)
 
     def neighbour(self, name: GatewayName, wanted: Wanted) -> list[GatewayName]:
         """One live member of the site of this one."""

@@ -1,12 +1,13 @@
 """The membership protocol: SWIM (DSN 2002) with Lifeguard (arXiv 1707.00788), as a pure state machine.
 
-How a death becomes known: a watched gateway is silent for a short interval, or its turn comes in the round
-robin, and a probe starts (`probing`). Several pings and relays later the probe fails, and the prober suspects
-the member (`suspicion`). Everybody who hears of it and is asked, or happens to watch, probes by itself:
-failures are independent confirmations and shorten the wait, answers contradict. The suspect hears of it with
-every packet sent to it, and refutes by raising its incarnation (`claims_about_us`). Unrefuted, the suspicion
-becomes a verdict (`verdict_times`). News spreads with every packet, and by packets of its own while there is
-any (`dissemination`).
+How a death becomes known: a gateway that we look after is silent for an interval (`watch`, `circle`), or its
+turn comes in the round robin, and a probe starts (`probing`). Several pings and relays later the probe fails,
+and the prober suspects the member (`suspicion`). Everybody who hears of it and is asked, or happens to look
+after it, probes by itself: failures are independent confirmations and shorten the wait, answers contradict.
+The suspect hears of it with every packet sent to it, and refutes by raising its incarnation
+(`claims_about_us`). Unrefuted, the suspicion becomes a verdict (`verdict_times`), upon which some look at
+others near the dead one. News spreads with every packet, and by packets of its own while there is any
+(`dissemination`).
 
 What news missed is found by comparing fingerprints (`digest`), soon after each change and ever more rarely
 (`state_exchange`).
@@ -27,6 +28,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
 from gossipsa.swim.allowance import Allowance, SenderAllowances
+from gossipsa.swim.circle import Circle
 from gossipsa.swim.claims_about_us import ClaimsAboutUs
 from gossipsa.swim.coordinate_map import CoordinateMap
 from gossipsa.swim.coordinates import Coordinate
@@ -161,6 +163,7 @@ class Swim:
         self._seeds = SeedCalls(settings)
         self._site_of = site_of
         self._rings = SiteRings(site_of(name), random)
+        self._circle = Circle(name, site_of(name))
         self._senders = SenderAllowances(
             per_second=settings.updates_per_second_max,
             burst=4 * settings.members_max,
@@ -425,6 +428,7 @@ class Swim:
             self._verdicts.discard(name)
             self._prober.cancel(name)
             self._rings.discard(name)
+            self._circle.discard(name)
             self._news.drop(name)
             self._flapping.forget(name)
         return self._end()
@@ -462,6 +466,9 @@ class Swim:
 
     def _end(self) -> Outputs:
         self._verdicts.look_if_few()
+        if self._circle.changed:
+            self._circle.changed = False
+            self._watch.surround(self._circle.following(self._settings.neighbours), now_ns=self._now_ns)
         peers = self._table.live_count
         gossiping = len(self._news) > 0 and peers > 0 and self._now_ns >= self._gossip_ns
         if gossiping:
@@ -609,12 +616,15 @@ class Swim:
                 self._look_at_neighbours(update.member)
             self._prober.cancel(update.member)
             self._rings.discard(update.member)
+            self._circle.discard(update.member)
             self._verdicts.discard(update.member)
             if self._reachability.is_open(update.member, Transport.DATAGRAM):
                 self._reachability.forget(update.member)
             self._table.disregard(update.member)
             return
-        self._rings.add(update.member, self._site_of(update.member))
+        site = self._site_of(update.member)
+        self._rings.add(update.member, site)
+        self._circle.add(update.member, site)
         self._coordinates.want(update.member)
         member = self._table.get(update.member)
         if member is not None and member.suspicion is not None:
@@ -651,8 +661,8 @@ class Swim:
             return
         # Enough members to confirm, however large the mesh; a member that flaps is not worth them.
         chance = self._settings.second_opinions / max(1, self._table.live_count)
-        asked = not self._flapping.flaps(name) and self._random.random() < chance
-        if name in self._watch or asked:
+        asked = name in self._watch or self._random.random() < chance
+        if name in self._watch.close or (asked and not self._flapping.flaps(name)):
             self._probing.probe(member, accuse=False, now_ns=self._now_ns)
 
     def _witness(self, member: Member) -> Update:
@@ -666,9 +676,8 @@ class Swim:
         return suspicion
 
     def _look_at_neighbours(self, failed: GatewayName) -> None:
-        """Another site lost a member: perhaps it is dark, and its members no longer probe each other."""
-        chance = self._settings.second_opinions * self._rings.neighbours(failed)
-        if self._random.random() * self._table.live_count >= chance:
+        """Deaths come in company: perhaps a site is dark, or the mesh is cut in two right through it."""
+        if self._random.random() >= self._settings.second_opinions * self._rings.company(failed):
             return
         for name in self._rings.neighbour(failed, self._table.live):
             member = self._table.get(name)

@@ -78,7 +78,7 @@ class WayChecks:
         tried = [*silent, *self._reachability.take_checks(Transport.STREAM, WAYS_CHECKED_PER_ROUND)]
         if now_ns >= self._streams_due_ns:
             self._streams_due_ns = now_ns + self._settings.stream_check_interval_ns
-            tried += [*self._watch, *self._streams_shared, *self._rings.compared(self._table.live)]
+            tried += [*self._watch.close, *self._streams_shared, *self._rings.compared(self._table.live)]
         for name in dict.fromkeys(tried):
             if self._table.live(name) and not self._prober.tries_stream(name):
                 self._outbox.post(*self._prober.stream_ping(name, now_ns=now_ns))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from statistics import median
 
@@ -18,7 +19,7 @@ from gossipsa.swim.outputs import (
     MetadataChanged,
     Stalled,
 )
-from gossipsa.swim.settings import MILLISECOND_NS, SECOND_NS
+from gossipsa.swim.settings import LAN, MILLISECOND_NS, SECOND_NS, SwimSettings
 from sim.mesh.network import Latency, Network, boot_id, uniform_latency
 
 SITES_80_MS = uniform_latency(40)
@@ -34,9 +35,11 @@ def settled(count: int, *, seed: int, **conditions: object) -> Network:
     return network
 
 
-def detection_ns(count: int, *, seed: int, watched: int, latency: Latency | None = None) -> int:
+def detection_ns(
+    count: int, *, seed: int, watched: int, latency: Latency | None = None, settings: SwimSettings = LAN
+) -> int:
     """From the death of a member until all others have failed it, and nobody else."""
-    network = settled(count, seed=seed, watched=watched, latency=latency)
+    network = settled(count, seed=seed, watched=watched, latency=latency, settings=settings)
     victim = network.names[seed % count]
     network.kill(victim)
     took_ns = network.run(10 * SECOND_NS, until=network.agreed)
@@ -99,10 +102,26 @@ def test_three_sites_80_ms_apart_agree_on_a_death_within_700_ms() -> None:
     assert max(took_ns) <= 700 * MILLISECOND_NS
 
 
+@pytest.mark.parametrize("count", [3, 8, 16])
+def test_death_of_a_gateway_that_only_its_predecessors_watch_is_known_to_all_within_a_second(
+    count: int,
+) -> None:
+    assert max(detection_ns(count, seed=seed, watched=0) for seed in range(15)) <= SECOND_NS
+
+
 @pytest.mark.parametrize("count", [8, 16])
 def test_round_robin_alone_takes_a_second(count: int) -> None:
-    took_ns = [detection_ns(count, seed=seed, watched=0) for seed in range(15)]
-    assert median(took_ns) <= SECOND_NS
+    settings = replace(LAN, neighbours=0)
+    took_ns = [detection_ns(count, seed=seed, watched=0, settings=settings) for seed in range(15)]
+    assert median(took_ns) <= SECOND_NS < max(took_ns)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mesh_cut_in_two_knows_it_within_three_seconds_in_both_parts(seed: int) -> None:
+    network = settled(16, seed=seed)
+    network.partition(network.names[:8], network.names[8:])
+    took_ns = network.run(10 * SECOND_NS, until=lambda: network.live_pairs == 2 * 8 * 7)
+    assert took_ns < 3 * SECOND_NS
 
 
 def test_lone_survivor_decides_after_the_maximum() -> None:
@@ -343,7 +362,8 @@ def idle_packets_per_second(count: int, watched: int) -> float:
 
 
 def test_cost_for_each_member_does_not_grow_with_the_mesh() -> None:
-    assert idle_packets_per_second(32, 0) <= 1.1 * idle_packets_per_second(8, 0) <= 6
+    # In a small mesh the round robin meets those who are watched anyway more often.
+    assert idle_packets_per_second(32, 0) <= 1.15 * idle_packets_per_second(8, 0) <= 13
     assert idle_packets_per_second(32, 6) <= 1.1 * idle_packets_per_second(14, 6) <= 130
 
 

@@ -102,7 +102,8 @@ def test_exactly_one_host_keeps_the_name_whoever_hears_what_first(
             for words in tuple(said):
                 hear(host, words)
     assert sum(not host.silent for host in hosts) == 1
-    assert all(host.changes <= 2 * (len(hosts) - 1) for host in hosts)
+    # Among three, words that replace one may be overtaken by those that replace another.
+    assert all(host.changes <= len(hosts) * (len(hosts) - 1) for host in hosts)
 
 
 @given(st.integers(1, 2), st.integers(0, YOUNG_NS - 1), st.booleans())

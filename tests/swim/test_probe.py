@@ -159,7 +159,7 @@ def test_requests_beyond_the_bounds_are_declined() -> None:
         relay_for(prober, GatewayName(f"requester{index}"), index)
     assert relay_for(prober, OTHERS[0], 99) == [(OTHERS[0], Nack(sequence=99))]
 
-    busy = Prober(replace(LAN, probes_max=1, watched_max=0))
+    busy = Prober(replace(LAN, probes_max=1, watched_max=0, neighbours=0))
     busy.start(OTHERS[5], ack_wait_ns=WAIT_NS, multiplier=1, accuse=True, now_ns=0)
     assert relay_for(busy, OTHERS[0], 99) == [(OTHERS[0], Nack(sequence=99))]
     assert THEM not in busy

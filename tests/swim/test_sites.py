@@ -112,7 +112,8 @@ def test_moves_between_sites_lose_and_duplicate_nobody(steps: list[tuple[bool, i
         assert sorted(rings.told(8, anybody)) == sorted(present)
         sizes = Counter(present.values())
         for known, its_site in present.items():
-            assert rings.neighbours(known) == (0 if its_site == "site 0" else sizes[its_site])
+            lookers = 1 / max(1, sizes["site 0"]) if its_site == "site 0" else sizes[its_site] / len(present)
+            assert rings.company(known) == pytest.approx(lookers)
         assert {name for _ in range(300) for name in rings.probed(anybody)} == set(present)
         if len(present) == 0:
             assert rings.probed(anybody) == []

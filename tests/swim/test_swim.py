@@ -64,9 +64,9 @@ def packet(*messages: object, told: tuple[Update, ...] = (), boot: bytes = BOOT)
     return SwimPacket(boot=boot, messages=messages, updates=told)  # type: ignore[arg-type]
 
 
-def member_that_knows(*known: GatewayName) -> Swim:
+def member_that_knows(*known: GatewayName, **changes: int) -> Swim:
     """Joined, and done with spreading the news of it."""
-    swim = member()
+    swim = member(**changes)
     told = tuple(claim(member=name) for name in known)
     swim.handle(THEM, packet(StateReply(sequence=0), told=told), now_ns=START_NS)
     return swim
@@ -276,7 +276,8 @@ def test_stall_restarts_the_probes_under_way() -> None:
 
 def test_stall_gives_a_suspect_its_time_back() -> None:
     def failed_after_ns(stall_ns: int) -> int:
-        swim = member_that_knows(THEM, *OTHERS)
+        # Nobody answers: those who are not asked are not suspected, too.
+        swim = member_that_knows(THEM, *OTHERS, neighbours=0)
         suspicion = claim(MemberState.SUSPECT, member=OTHERS[0], witness=THEM)
         swim.handle(THEM, packet(told=(suspicion,)), now_ns=START_NS)
         outputs = swim.handle_tick(now_ns=swim.next_deadline_ns() + stall_ns)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import trio
 
 from tests.bench.mesh.agent import Agent, Mesh
-from tests.bench.mesh.figures import Joined, SystemFigures
+from tests.bench.mesh.figures import Joined, Split, SystemFigures
 from tests.bench.mesh.network import Host, Network
 from tests.bench.mesh.observation import NeverSeenError, Observation
 from tests.bench.mesh.plan import Plan
@@ -71,7 +71,7 @@ class Campaign:
         await self._attempt("deaths", self._deaths)
         if figures.agents == plan.faults_at:
             await self._attempt("loss and stalls", self._loss_and_stalls)
-            await self._attempt("splits", self._splits)
+            await self._repeat("split", plan.repetitions, self._split, figures.splits)
 
     async def _deaths(self) -> None:
         plan, figures = self._plan, self.figures
@@ -88,9 +88,10 @@ class Campaign:
                 what = f"stall of {stall_s:g} s"
                 await self._repeat(what, plan.stalls, partial(mesh.stall, stall_s), figures.stalls)
 
-    async def _splits(self) -> None:
+    async def _split(self) -> Split:
+        # Each in a mesh of its own: a mesh that is cut in two again and again has reason to be patient.
         async with self._settled() as mesh:
-            await self._repeat("split", self._plan.repetitions, mesh.split, self.figures.splits)
+            return await mesh.split()
 
     async def _boot_in_turn(self) -> Joined:
         async with new_mesh(self._make, self._network) as mesh:
