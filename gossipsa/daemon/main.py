@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
+import msgspec
 import trio
 
 from gossipsa.config import Configuration
@@ -166,8 +166,8 @@ def _counts_of(kernel: Kernel, ike: IkeDaemon) -> dict[str, int]:
     kept.append(("ike", getattr(ike, "counters", None)))
     counts: dict[str, int] = {}
     for prefix, counters in kept:
-        if dataclasses.is_dataclass(counters) and not isinstance(counters, type):
-            counters = dataclasses.asdict(counters)  # noqa: PLW2901
+        if isinstance(counters, msgspec.Struct):
+            counters = msgspec.structs.asdict(counters)  # noqa: PLW2901
         if isinstance(counters, dict):
             counts.update((f"{prefix}_{name}", n) for name, n in counters.items() if isinstance(n, int))
     return counts

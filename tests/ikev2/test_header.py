@@ -84,7 +84,7 @@ def test_minor_version_and_unknown_flags_are_ignored() -> None:
     ],
 )
 def test_field_that_does_not_fit_is_the_callers_error(field: dict[str, object]) -> None:
-    values = {name: getattr(INFORMATIONAL, name) for name in Header.__dataclass_fields__}
+    values = {name: getattr(INFORMATIONAL, name) for name in Header.__struct_fields__}
     with pytest.raises(IkeFieldError):
         encode_header(Header(**(values | field)))
 

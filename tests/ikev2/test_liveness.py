@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,13 +63,15 @@ def test_recorded_gateway_refuses_the_probe() -> None:
     probe, answer = map(bytes.fromhex, (DIRECTORY / "liveness.txt").read_text().split())
     key_exchange, nonce = (payload.encode_body() for payload in decode_message(probe).payloads[1:])
     assert encode_liveness_probe(spi_i=probe[:8], key_exchange=key_exchange[4:], nonce=nonce) == probe
-    assert decode_message(answer) == dataclasses.replace(REFUSAL, spi_i=probe[:8])
+    assert decode_message(answer) == msgspec.structs.replace(REFUSAL, spi_i=probe[:8])
     assert is_sign_of_life(answer, spi_i=probe[:8])
 
 
 @pytest.mark.parametrize("kind", [NotifyType.COOKIE, NotifyType.INVALID_KE_PAYLOAD, 9999])
 def test_any_other_answer_is_a_sign_of_life_too(kind: int) -> None:
-    answer = dataclasses.replace(REFUSAL, spi_r=b"spi of r", payloads=(Notify(type=kind, data=b"\0\x0e"),))
+    answer = msgspec.structs.replace(
+        REFUSAL, spi_r=b"spi of r", payloads=(Notify(type=kind, data=b"\0\x0e"),)
+    )
     assert is_sign_of_life(encode_message(answer), spi_i=SPI)
 
 
@@ -85,7 +86,7 @@ def test_any_other_answer_is_a_sign_of_life_too(kind: int) -> None:
     ],
 )
 def test_message_that_does_not_answer_the_probe_is_no_sign_of_life(change: dict[str, object]) -> None:
-    values = {name: getattr(REFUSAL, name) for name in Message.__dataclass_fields__}
+    values = {name: getattr(REFUSAL, name) for name in Message.__struct_fields__}
     assert not is_sign_of_life(encode_message(Message(**(values | change))), spi_i=SPI)
 
 

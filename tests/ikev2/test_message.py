@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +78,7 @@ def test_garbage_is_refused_as_a_message(suite: tuple[int, int | None, int | Non
 def sealed_around(body: bytes, *, pad_length: int, first_type: int) -> bytes:
     """A message whose plaintext is `body` and a pad length, protected with the right keys."""
     sk_bytes = 4 + CHACHA.suite.overhead_bytes + len(body) + 1
-    header = bytearray(encode_message(dataclasses.replace(REDIRECT, payloads=())))
+    header = bytearray(encode_message(msgspec.structs.replace(REDIRECT, payloads=())))
     header[16] = PayloadType.SK
     header[24:28] = (HEADER_BYTES + sk_bytes).to_bytes(4, "big")
     covered = bytes(header) + bytes((first_type, 0)) + sk_bytes.to_bytes(2, "big")
@@ -112,10 +111,10 @@ def test_padding_longer_than_message_is_refused() -> None:
 
 
 def test_message_from_responder_is_sealed_with_responder_keys() -> None:
-    wrong_initiator_keys = dataclasses.replace(CBC, sk_ei=Secret(16), sk_ai=Secret(20))
+    wrong_initiator_keys = msgspec.structs.replace(CBC, sk_ei=Secret(16), sk_ai=Secret(20))
     sealed = seal_message(REDIRECT, CBC, iv=iv_of(CBC))
     assert open_message(sealed, wrong_initiator_keys) == REDIRECT
-    from_initiator = seal_message(dataclasses.replace(REDIRECT, is_initiator=True), CBC, iv=iv_of(CBC))
+    from_initiator = seal_message(msgspec.structs.replace(REDIRECT, is_initiator=True), CBC, iv=iv_of(CBC))
     with pytest.raises(IkeAuthenticationError):
         open_message(from_initiator, wrong_initiator_keys)
 
@@ -146,7 +145,7 @@ def test_sk_payload_must_end_with_the_message() -> None:
     sealed[HEADER_BYTES + 3] -= 1
     with pytest.raises(IkeMessageError, match="end with the message"):
         open_message(bytes(sealed), CHACHA)
-    empty = bytearray(encode_message(dataclasses.replace(REDIRECT, payloads=())))
+    empty = bytearray(encode_message(msgspec.structs.replace(REDIRECT, payloads=())))
     empty[16] = PayloadType.SK
     with pytest.raises(IkeMessageError, match="truncated"):
         open_message(bytes(empty), CHACHA)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Address
 from random import Random
 
+import msgspec
 import pytest
 
 from gossipsa.identifiers import Endpoint
@@ -50,7 +50,7 @@ class Client:
             for payload in request.payloads
             if isinstance(payload, Notify) and payload.type == NotifyType.COOKIE2
         )
-        answer = replace(request, is_initiator=True, is_response=True, payloads=echoed)
+        answer = msgspec.structs.replace(request, is_initiator=True, is_response=True, payloads=echoed)
         return seal_message(answer, self.keys, iv=self.random.randbytes(8))
 
 
@@ -198,7 +198,7 @@ def test_client_that_answers_from_its_cache_for_ever_is_not_asked_for_ever(
     while (sending := redirect.next_sending()) is not None:
         count += 1
         request = open_message(sending[0], client.keys)
-        assert not redirect.hear(client.answer(replace(request, payloads=())))
+        assert not redirect.hear(client.answer(msgspec.structs.replace(request, payloads=())))
     per_id = SETTINGS.redirect_sendings_a_message_id
     assert count <= len(SETTINGS.redirect_retransmit_ns) + per_id
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True, kw_only=True)
-class XfrmCounters:
+class XfrmCounters(msgspec.Struct, kw_only=True):
     """Numbers that only grow. Read them for metrics."""
 
     event_overflows: int = 0
