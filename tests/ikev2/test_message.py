@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -111,7 +113,7 @@ def test_padding_longer_than_message_is_refused() -> None:
 
 
 def test_message_from_responder_is_sealed_with_responder_keys() -> None:
-    wrong_initiator_keys = msgspec.structs.replace(CBC, sk_ei=Secret(16), sk_ai=Secret(20))
+    wrong_initiator_keys = dataclasses.replace(CBC, sk_ei=Secret(16), sk_ai=Secret(20))
     sealed = seal_message(REDIRECT, CBC, iv=iv_of(CBC))
     assert open_message(sealed, wrong_initiator_keys) == REDIRECT
     from_initiator = seal_message(msgspec.structs.replace(REDIRECT, is_initiator=True), CBC, iv=iv_of(CBC))
