@@ -40,6 +40,7 @@ _SUSPICION_NS = int(5 * log10(MEMBERS) * SECOND_NS)
 PLAIN_SWIM = SwimSettings(
     probe_interval_ns=1 * SECOND_NS,
     watched_max=0,
+    neighbours=0,
     ping_attempts=2,
     relay_attempts=(2,),
     stream_attempt=0,
