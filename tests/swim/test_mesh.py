@@ -124,6 +124,26 @@ def test_mesh_cut_in_two_knows_it_within_three_seconds_in_both_parts(seed: int) 
     assert took_ns < 3 * SECOND_NS
 
 
+OUTLASTING_A_SECOND = replace(LAN, suspicion_min_ns=850 * MILLISECOND_NS)
+"""What README recommends to those who would rather wait than take a gateway that stalls for dead."""
+
+
+@pytest.mark.parametrize("watched", [0, 6])
+def test_stall_of_a_second_is_outlasted_at_the_price_of_a_later_verdict(watched: int) -> None:
+    for seed in range(12):
+        network = settled(16, seed=seed, watched=watched, settings=OUTLASTING_A_SECOND)
+        stalled = network.names[seed]
+        network.pause(stalled)
+        network.run(SECOND_NS)
+        network.resume(stalled)
+        network.run(2 * SECOND_NS)
+        assert network.count(MemberFailed) == 0
+    took_ns = [
+        detection_ns(16, seed=seed, watched=watched, settings=OUTLASTING_A_SECOND) for seed in range(12)
+    ]
+    assert max(took_ns) <= (1_100 if watched else 1_600) * MILLISECOND_NS
+
+
 def test_lone_survivor_decides_after_the_maximum() -> None:
     network = settled(2, seed=1, watched=1)
     network.kill(network.names[1])
