@@ -7,10 +7,8 @@ authenticated may move the window.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
-
-import msgspec
 
 from gossipsa.errors import CallerError
 
@@ -35,7 +33,8 @@ class ReplayVerdict(Enum):
     """Left of the window, or zero, which no sender uses."""
 
 
-class ReplayWindow(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayWindow:
     """The highest sequence number accepted and which of those below it were.
 
     A value: `accept` returns the next one.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-import msgspec
-
 from gossipsa.identifiers import BootId, GatewayName
 from gossipsa.swim.messages import SwimPacket
 from gossipsa.swim.reachability import Way
