@@ -23,6 +23,10 @@ class Audits:
         for to, question in self._auditor.tick(now_ns=now_ns):
             self._outbox.send(to, question)
 
+    def gateway_alive(self, holder: Holder, *, now_ns: int) -> None:
+        """A gateway is back that may keep copies."""
+        self._auditor.compare_soon(holder, now_ns=now_ns)
+
     def next_deadline_ns(self) -> int | None:
         return self._auditor.next_deadline_ns()
 

@@ -60,6 +60,7 @@ class Clients:
         random: Random,
         entropy: Callable[[int], bytes],
     ) -> None:
+        self._peers = peers
         self._store = store
         self._replicator = replicator
         self._outbox = outbox
@@ -235,6 +236,8 @@ class Clients:
         match message:
             case replication.PutRecords():
                 self._kept_records.hear_put(sender, message, now_ns=now_ns)
+            case replication.MoveReplicas():
+                self._kept_records.hear_move(sender, message)
             case replication.AcknowledgeRecords():
                 self._replicator.hear_acknowledgement(sender, message)
                 self._ceilings.check(now_ns=now_ns)
@@ -294,6 +297,9 @@ class Clients:
         self._announcer.gateway_alive(name)
         self._addresses.gateway_alive(name)
         self._planned_moves.gateway_alive(name, now_ns=now_ns)
+        holder = self._peers.holder(name)
+        if holder is not None:
+            self._audits.gateway_alive(holder, now_ns=now_ns)
 
     def gateway_suspected(self, name: GatewayName, *, now_ns: int) -> None:
         self._coordinator.gateway_suspected(name, now_ns=now_ns)

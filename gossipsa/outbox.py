@@ -11,6 +11,7 @@ from gossipsa.takeover import messages as takeover
 
 StateMessage = (
     replication.PutRecords
+    | replication.MoveReplicas
     | replication.AcknowledgeRecords
     | replication.DropRecords
     | replication.AcknowledgeDrops

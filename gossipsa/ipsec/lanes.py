@@ -64,12 +64,13 @@ class LaneBook(msgspec.Struct, frozen=True, gc=False):
         Returns:
             The book without them, and the lanes given; 0 if there are too few to give any.
         """
-        available = [lane for lane in range(LANE_COUNT) if (self.held & ~keep) >> lane & 1]
-        wanted = min(GRANT_LANES_MAX, self.held.bit_count() // 4)
+        available = self.held & ~keep
         given = 0
         # The highest ones: a taker works upward from its lowest.
-        for lane in available[len(available) - wanted :] if wanted else ():
-            given |= 1 << lane
+        for _ in range(min(GRANT_LANES_MAX, self.held.bit_count() // 4, available.bit_count())):
+            highest = 1 << available.bit_length() - 1
+            given |= highest
+            available ^= highest
         return LaneBook(held=self.held & ~given, seen=self.seen), given
 
     def burn(self) -> LaneBook:

@@ -1,9 +1,9 @@
 """Anti-entropy: an owner has each replica's records compared with what it believes to be there.
 
-All shards of all replicas are compared once an interval. A fingerprint a shard finds equal ones; of the
-others, cells of a rateless table (`iblt`) tell which records differ. Those that the replica lacks, or
-has in another version, are sent again; those that it should not have any more are dropped. Records whose
-latest version is under way are left out: they are being told already.
+All shards of all replicas are compared once an interval, and those of a replica that is back soon after. A
+fingerprint a shard finds equal ones; of the others, cells of a rateless table (`iblt`) tell which records
+differ. Those that the replica lacks, or has in another version, are sent again; those that it should not have
+any more are dropped. Records whose latest version is under way are left out: they are being told already.
 
 A replica remembers nothing of an audit: every question says all that its answer needs.
 """
@@ -42,6 +42,7 @@ from gossipsa.replication.store import RecordStore
 _MS = 1_000_000
 _STEP_NS = 25 * _MS
 """Between two questions: other work has its turn between them."""
+_RETURN_WAIT_NS = 5_000 * _MS
 _ANSWER_WAIT_NS = 5_000 * _MS
 _RECORDS_A_QUESTION_MAX = 8_192
 """So many records are hashed in about 15 ms."""
@@ -53,7 +54,7 @@ _FINGERPRINT = struct.Struct("!Q")
 _VERSION = struct.Struct("!16sQ16sQ")
 
 
-def symbol_of(record: ClientRecord, salt: bytes) -> int:
+def symbol_of(record: ClientRecord | RecordVersion, salt: bytes) -> int:
     """A record in its present version, as 64 bits."""
     text = _VERSION.pack(record.client, record.epoch.counter, record.epoch.boot, record.sequence)
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=salt).digest(), "big")
@@ -84,6 +85,8 @@ class Auditor:
         self._interval_ns = interval_ns
         self._entropy = entropy
         self._waiting: dict[Holder, deque[int]] = {}
+        self._returned_ns: dict[Holder, int] = {}
+        """When a replica that is back is compared."""
         self._audits: dict[bytes, _Audit] = {}
         self._round_ns: int | None = None
         self._step_ns = 0
@@ -92,6 +95,10 @@ class Auditor:
     def compare_all(self, holder: Holder) -> None:
         """Compare all that a replica holds of ours, beginning with the next tick."""
         self._waiting[holder] = deque(range(SHARD_COUNT))
+
+    def compare_soon(self, holder: Holder, *, now_ns: int) -> None:
+        """Compare all that a replica holds that is back, once what it missed has been told."""
+        self._returned_ns[holder] = now_ns + _RETURN_WAIT_NS
 
     def tick(self, *, now_ns: int) -> list[tuple[GatewayName, AuditShards]]:
         """The questions that are due."""
@@ -102,6 +109,9 @@ class Auditor:
             for holder in self._replicator.holders():
                 if holder not in self._waiting:
                     self.compare_all(holder)
+        for holder in [holder for holder, due_ns in self._returned_ns.items() if now_ns >= due_ns]:
+            del self._returned_ns[holder]
+            self.compare_all(holder)
         self._forget(now_ns)
         if not self._waiting or now_ns < self._step_ns:
             return []
@@ -110,7 +120,9 @@ class Auditor:
 
     def next_deadline_ns(self) -> int | None:
         """None before the first tick."""
-        return self._step_ns if self._waiting else self._round_ns
+        if self._waiting or self._round_ns is None:
+            return self._step_ns if self._waiting else None
+        return min((self._round_ns, *self._returned_ns.values()))
 
     def hear_difference(self, sender: Holder, message: ShardDifference) -> AskCells | AskVersions | None:
         """A replica holds something else than we believe. Returns the next question, if there is one."""
@@ -228,8 +240,8 @@ class Audited:
         """What the symbols stand for, in messages of a bounded length."""
         wanted = frozenset(message.symbols)
         versions = [
-            RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
-            for symbol, record in self._all_symbols(owner, message.shards, message.salt).items()
+            version
+            for symbol, version in self._all_symbols(owner, message.shards, message.salt).items()
             if symbol in wanted
         ]
         return [
@@ -238,15 +250,15 @@ class Audited:
         ]
 
     def _symbols(self, owner: GatewayName, shard: int, salt: bytes) -> list[int]:
-        return [symbol_of(record, salt) for record in self._store.of_shard(owner, shard)]
+        return [symbol_of(version, salt) for version in self._store.versions_of_shard(owner, shard)]
 
     def _all_symbols(
         self, owner: GatewayName, shards: tuple[int, ...], salt: bytes
-    ) -> dict[int, ClientRecord]:
+    ) -> dict[int, RecordVersion]:
         return {
-            symbol_of(record, salt): record
+            symbol_of(version, salt): version
             for shard in dict.fromkeys(shards)
-            for record in self._store.of_shard(owner, shard)
+            for version in self._store.versions_of_shard(owner, shard)
         }
 
 

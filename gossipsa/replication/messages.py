@@ -6,9 +6,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from gossipsa.identifiers import U32, U64, Epoch, SentClient
+from gossipsa.identifiers import U32, U64, Epoch, Holder, SentClient
 from gossipsa.ipsec.security_association import CHILDREN_MAX, SaCounters
-from gossipsa.replication.record import ClientRecord, Sequence
+from gossipsa.replication.record import REPLICAS_MAX, ClientRecord, Sequence
 from gossipsa.replication.shards import SHARD_COUNT
 from gossipsa.wire.codec import Value
 
@@ -61,6 +61,24 @@ class AcknowledgeRecords(Value, frozen=True, tag=3):
     """Replica to owner: these are kept."""
 
     versions: Annotated[tuple[RecordVersion, ...], ListLength]
+
+
+class MovedRecord(Value, frozen=True):
+    """A record that has other replicas, and is else what it was in an earlier version."""
+
+    client: SentClient
+    epoch: Epoch
+    sequence: Sequence
+    """With the other replicas."""
+    since: Sequence
+    """The earliest version that is else the same."""
+
+
+class MoveReplicas(Value, frozen=True, tag=15):
+    """Owner to replica: these replicas belong to records that you have. Acknowledged like a copy of each."""
+
+    replicas: Annotated[tuple[Holder, ...], Meta(max_length=REPLICAS_MAX)]
+    records: Annotated[tuple[MovedRecord, ...], ListLength]
 
 
 class DropRecords(Value, frozen=True, tag=4):

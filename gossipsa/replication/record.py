@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -120,17 +120,10 @@ class ClientRecord(Value, frozen=True):
 
     def with_counters(self, counters: tuple[SaCounters, ...]) -> ClientRecord:
         """The record with newer counters; a number never goes back."""
-        known = {entry.outbound_spi: entry for entry in self.counters}
         spis = {child.outbound_spi for child in self.state.children}
-        for entry in counters:
-            old = known.get(entry.outbound_spi)
-            if entry.outbound_spi in spis and (
-                old is None or (entry.received, entry.sent) >= (old.received, old.sent)
-            ):
-                known[entry.outbound_spi] = entry
-        return msgspec.structs.replace(
-            self, counters=tuple(known[spi] for spi in sorted(known) if spi in spis)
-        )
+        known = {entry.outbound_spi: entry for entry in self.counters if entry.outbound_spi in spis}
+        newer = (entry for entry in counters if entry.outbound_spi in spis)
+        return msgspec.structs.replace(self, counters=newer_counters(known, newer))
 
     def with_ceilings(self, ceilings: Mapping[int, int]) -> ClientRecord:
         """The record with higher ceilings, given by outbound SPI; a ceiling never goes down."""
@@ -142,6 +135,16 @@ class ClientRecord(Value, frozen=True):
 
     def counters_of(self, outbound_spi: int) -> SaCounters | None:
         return next((entry for entry in self.counters if entry.outbound_spi == outbound_spi), None)
+
+
+def newer_counters(known: dict[int, SaCounters], counters: Iterable[SaCounters]) -> tuple[SaCounters, ...]:
+    """Known counters, by outbound SPI, with newer ones in their place; a number never goes back."""
+    merged = dict(known)
+    for entry in counters:
+        old = merged.get(entry.outbound_spi)
+        if old is None or (entry.received, entry.sent) >= (old.received, old.sent):
+            merged[entry.outbound_spi] = entry
+    return tuple(merged[spi] for spi in sorted(merged))
 
 
 def _parts_of_ike_sa(ike_sa: IkeSa) -> int:

@@ -1,15 +1,17 @@
 """The owner's side of replication: every change to every replica, until acknowledged.
 
-A record travels whole; only its latest version is ever under way to a replica, so that the work waiting is
-bounded by the number of records. Lanes are granted with the first copy of a key that a replica gets, and
-repeated with every later one, always the same: the receiver accepts them once. Which replicas a record has is
-its shard's to say.
+A record travels whole, unless nothing but its replicas has changed. Only its latest version is ever under way
+to a replica, so that the work waiting is bounded by the number of records. Lanes are granted with the first
+copy of a key that a replica gets, and repeated with every later one, always the same: the receiver accepts
+them once. Which replicas a record has is its shard's to say.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from types import MappingProxyType
 
 import msgspec
 
@@ -23,6 +25,8 @@ from gossipsa.replication.messages import (
     CounterUpdate,
     DropRecords,
     LaneGrant,
+    MovedRecord,
+    MoveReplicas,
     PutRecords,
     RecordCopy,
     RecordVersion,
@@ -38,42 +42,43 @@ CREATOR_CEILING = SHARED_FIRST - 1
 """Highest number of a key's creator (rule R1)."""
 
 _RECORDS_A_FRAME_MAX = 64
-_GATHER_NS = 10_000_000
-"""How long what fills no frame waits at most for the answer to an earlier one: what many clients change goes
-together, the more of it the busier a replica is (as small packets do in RFC 896). One that changes alone
-never waits."""
+_GATHER_NS = 5_000_000
+"""Between two frames to one replica, unless the second is full: what many clients change goes together."""
+_GATHER_BUSY_NS = 20_000_000
+"""The same while the replica has not answered the first: the busier it is, the fuller its frames (as small
+packets wait in RFC 896)."""
 _DROPS_MAX = 100_000
+_NONE_IN_USE: Mapping[int, NumberRange] = MappingProxyType({})
 
-ReplicationMessage = PutRecords | DropRecords | UpdateCounters
+ReplicationMessage = PutRecords | MoveReplicas | DropRecords | UpdateCounters
 Outbox = list[tuple[GatewayName, ReplicationMessage]]
 
 
-class _Copy:
+class _Copy(msgspec.Struct, gc=False):
     """What one replica has of one record."""
 
-    __slots__ = ("acknowledged", "grants", "sent", "sent_ns")
-
-    def __init__(self) -> None:
-        self.acknowledged = 0
-        self.sent = 0
-        self.sent_ns = 0
-        self.grants: dict[int, int] = {}
+    acknowledged: int = 0
+    sent: int = 0
+    grants: tuple[LaneGrant, ...] = ()
+    """One for each key, those of no lanes too."""
 
 
-class OwnedRecord:
-    """A record that this gateway owns, and where its copies are."""
+class OwnedRecord(msgspec.Struct, gc=False):
+    """A record that this gateway owns, and where its copies are.
 
-    __slots__ = ("copies", "former", "in_use", "record", "taken")
+    There may be very many: nothing in it can be part of a cycle.
+    """
 
-    def __init__(self, record: ClientRecord) -> None:
-        self.record = record
-        self.copies: dict[Holder, _Copy] = {}
-        self.former: dict[GatewayName, None] = {}
-        """Gateways that owned or kept it before, and may not know who owns it now."""
-        self.in_use: dict[int, NumberRange] = {}
-        """By outbound SPI, numbers in the shared region that we may have sent."""
-        self.taken: ClientRecord | None = None
-        """The record as it was taken from its former owner, who may have SAs of it still."""
+    record: ClientRecord
+    since: int
+    """The sequence number since which nothing but the replicas has changed."""
+    copies: dict[Holder, _Copy]
+    former: tuple[GatewayName, ...] = ()
+    """Gateways that owned or kept it before, and may not know who owns it now."""
+    in_use: Mapping[int, NumberRange] = _NONE_IN_USE
+    """By outbound SPI, numbers in the shared region that we may have sent."""
+    taken: ClientRecord | None = None
+    """The record as it was taken from its former owner, who may have SAs of it still."""
 
     def acknowledged_by(self) -> tuple[Holder, ...]:
         return tuple(
@@ -86,6 +91,7 @@ class Replicator:
 
     def __init__(self, *, me: Holder, settings: ReplicationSettings, ledger: LaneLedger) -> None:
         self._me = me
+        self._first_epoch = Epoch(1, me.boot)
         self._settings = settings
         self._ledger = ledger
         self._owned: dict[ClientId, OwnedRecord] = {}
@@ -94,14 +100,16 @@ class Replicator:
         self._guests: dict[ClientId, Holder] = {}
         self._in_shard: tuple[dict[ClientId, None], ...] = tuple({} for _ in range(SHARD_COUNT))
         # Per replica: records whose latest version was not sent, in the order in which they changed, and
-        # those of which a version was sent and is unacknowledged, in the order of sending.
+        # those of which a version was sent and is unacknowledged, in the order of sending, and when it was.
         self._dirty: dict[Holder, dict[ClientId, None]] = {}
-        self._under_way: dict[Holder, dict[ClientId, None]] = {}
+        self._under_way: dict[Holder, dict[ClientId, int]] = {}
         # Clients with fewer copies than wanted, and since when: the oldest first.
         self._short: dict[ClientId, int] = {}
         self._touched: dict[ClientId, None] = {}
         self._framed_ns: dict[Holder, int] = {}
         """When records went last to a replica."""
+        self._departed: dict[Holder, dict[ClientId, _Copy]] = {}
+        """Copies at replicas that were taken for dead: one that lives has them still, and its lanes."""
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
         self._live: set[GatewayName] = set()
@@ -157,7 +165,7 @@ class Replicator:
         record = ClientRecord(
             client=client,
             owner=self._me.gateway,
-            epoch=Epoch(1, self._me.boot),
+            epoch=self._first_epoch,
             sequence=1,
             state=state,
             keys=(),
@@ -171,10 +179,12 @@ class Replicator:
         dropped = [drops[record.client].sequence for drops in self._drops.values() if record.client in drops]
         sequence = max([record.sequence, *(number + 1 for number in dropped)])
         replicas = self.replicas_of(record.client)
-        owned = OwnedRecord(msgspec.structs.replace(record, replicas=replicas, sequence=sequence))
-        for name in former:
-            if name != self._me.gateway:
-                owned.former[name] = None
+        owned = OwnedRecord(
+            record=msgspec.structs.replace(record, replicas=replicas, sequence=sequence),
+            since=sequence,
+            copies={},
+            former=tuple(dict.fromkeys(name for name in former if name != self._me.gateway)),
+        )
         self._stop_waiting(record.client)
         self._owned[record.client] = owned
         self._in_shard[self._shard_of(record.client)][record.client] = None
@@ -196,14 +206,15 @@ class Replicator:
         for key in sorted(before - set(key_ids(record))):
             self._ledger.burn(key)
         spis = {child.outbound_spi for child in state.children}
-        owned.in_use = {spi: numbers for spi, numbers in owned.in_use.items() if spi in spis}
+        if owned.in_use:
+            owned.in_use = {spi: numbers for spi, numbers in owned.in_use.items() if spi in spis}
         self._bump(owned, record.with_counters(()))
         return owned
 
     def raise_ceiling(self, client: ClientId, outbound_spi: int, numbers: NumberRange) -> None:
         """Announces that numbers up to `numbers.last` may be sent; usable once acknowledged (rule R3)."""
         owned = self._owned[client]
-        owned.in_use[outbound_spi] = numbers
+        owned.in_use = {**owned.in_use, outbound_spi: numbers}
         self._bump(owned, owned.record.with_ceilings({outbound_spi: numbers.last}))
 
     def disown(self, client: ClientId) -> ClientRecord | None:
@@ -288,6 +299,9 @@ class Replicator:
     def hear_drops_acknowledged(self, sender: GatewayName, versions: tuple[RecordVersion, ...]) -> None:
         for version in versions:
             self._cancel_drop(sender, version.client)
+        if sender in self._drops:
+            # There are more.
+            self._drops_due_ns = None
 
     # For audits.
 
@@ -344,8 +358,9 @@ class Replicator:
             for name, drops in self._drops.items():
                 if name not in self._live:
                     continue
-                versions = tuple(drops.values())[:CLIENTS_A_MESSAGE_MAX]
+                versions = tuple(islice(drops.values(), CLIENTS_A_MESSAGE_MAX))
                 out.append((name, DropRecords(versions=versions)))
+                self._forget_departed(name, versions)
             self._drops_due_ns = now_ns + 2 * self._settings.resend_interval_ns
         elif not self._drops:
             self._drops_due_ns = None
@@ -354,18 +369,20 @@ class Replicator:
     def next_deadline_ns(self) -> int | None:
         """When something waits to be sent, or is unacknowledged and must be sent again."""
         due_ns = self._drops_due_ns
-        for holder, under_way in self._under_way.items():
+        for under_way in self._under_way.values():
             if under_way:
-                sent_ns = self._owned[next(iter(under_way))].copies[holder].sent_ns
+                sent_ns = next(iter(under_way.values()))
                 due_ns = earliest(due_ns, sent_ns + self._settings.resend_interval_ns)
         for holder, dirty in self._dirty.items():
-            if dirty and self._under_way.get(holder) and self._room(holder) > 0:
-                due_ns = earliest(due_ns, self._framed_ns[holder] + _GATHER_NS)
+            if dirty and self._room(holder) > 0:
+                due_ns = earliest(due_ns, self._gathered_ns(holder))
         return due_ns
 
     def forget_drops(self, gateway: GatewayName) -> None:
         """A gateway restarted: what it kept is gone."""
         self._drops.pop(gateway, None)
+        for holder in [holder for holder in self._departed if holder.gateway == gateway]:
+            del self._departed[holder]
 
     def _shard_of(self, client: ClientId) -> int:
         return shard_of(client, owner=self._me.gateway)
@@ -383,11 +400,18 @@ class Replicator:
         return msgspec.structs.replace(record, keys=tuple(keys))
 
     def _stop_waiting(self, client: ClientId) -> None:
-        for waiting in (*self._dirty.values(), *self._under_way.values()):
-            waiting.pop(client, None)
+        for waiting in (self._dirty, self._under_way, self._departed):
+            for clients in waiting.values():
+                clients.pop(client, None)
 
     def _bump(self, owned: OwnedRecord, record: ClientRecord) -> None:
         owned.record = msgspec.structs.replace(record, sequence=owned.record.sequence + 1)
+        owned.since = owned.record.sequence
+        self._touch(owned)
+
+    def _move(self, owned: OwnedRecord, replicas: tuple[Holder, ...]) -> None:
+        record = owned.record
+        owned.record = msgspec.structs.replace(record, sequence=record.sequence + 1, replicas=replicas)
         self._touch(owned)
 
     def _touch(self, owned: OwnedRecord) -> None:
@@ -399,19 +423,25 @@ class Replicator:
     def _place_one(self, owned: OwnedRecord, live: set[Holder]) -> None:
         self._touched[owned.record.client] = None
         for holder in [holder for holder in owned.copies if holder not in live]:
-            del owned.copies[holder]
-            owned.former[holder.gateway] = None
+            departed = self._departed.setdefault(holder, {})
+            copy = owned.copies.pop(holder)
+            if len(departed) < _DROPS_MAX:
+                departed[owned.record.client] = copy
+            owned.former = tuple(dict.fromkeys((*owned.former, holder.gateway)))
             # It may be alive after all, with its copy.
             self._drop_at(holder.gateway, owned.record)
             for waiting in (self._dirty, self._under_way):
                 waiting.get(holder, {}).pop(owned.record.client, None)
         wanted = self.replicas_of(owned.record.client)
         for holder in wanted:
-            owned.copies.setdefault(holder, _Copy())
+            if holder not in owned.copies:
+                # What one has that was taken for dead, it says itself: see MoveReplicas.
+                known = self._departed.get(holder, {}).pop(owned.record.client, None)
+                owned.copies[holder] = known or _Copy()
             self._cancel_drop(holder.gateway, owned.record.client)
         replicas = wanted + tuple(holder for holder in owned.copies if holder not in wanted)
         if owned.record.replicas != replicas:
-            self._bump(owned, msgspec.structs.replace(owned.record, replicas=replicas))
+            self._move(owned, replicas)
         else:
             for holder, copy in owned.copies.items():
                 if max(copy.acknowledged, copy.sent) < owned.record.sequence:
@@ -430,7 +460,7 @@ class Replicator:
             for waiting in (self._dirty, self._under_way):
                 waiting.get(holder, {}).pop(owned.record.client, None)
             self._drop_at(holder.gateway, owned.record)
-        self._bump(owned, msgspec.structs.replace(owned.record, replicas=wanted))
+        self._move(owned, wanted)
 
     def _drop_at(self, gateway: GatewayName, record: ClientRecord) -> None:
         drops = self._drops.setdefault(gateway, {})
@@ -449,11 +479,11 @@ class Replicator:
         under_way = self._under_way.setdefault(holder, {})
         resend_before_ns = now_ns - self._settings.resend_interval_ns
         clients = []
-        for client in under_way:
-            if self._owned[client].copies[holder].sent_ns > resend_before_ns:
+        for client, sent_ns in under_way.items():
+            if sent_ns > resend_before_ns:
                 break
             clients.append(client)
-        gathers = bool(under_way) and now_ns < self._framed_ns[holder] + _GATHER_NS
+        gathers = now_ns < self._gathered_ns(holder)
         dirty_now: Iterable[ClientId] = () if gathers and len(dirty) < _RECORDS_A_FRAME_MAX else dirty
         room = self._room(holder)
         for client in dirty_now:
@@ -461,39 +491,67 @@ class Replicator:
                 if room <= 0:
                     break
                 room -= 1
-            elif self._owned[client].copies[holder].sent_ns <= resend_before_ns:
+            elif under_way[client] <= resend_before_ns:
                 # Among those that are sent again.
                 continue
             clients.append(client)
-        due = [(self._owned[client], self._owned[client].copies[holder]) for client in clients]
-        for start in range(0, len(due), _RECORDS_A_FRAME_MAX):
-            part = due[start : start + _RECORDS_A_FRAME_MAX]
-            out.append((holder.gateway, PutRecords(copies=tuple(self._copy(*pair) for pair in part))))
-        if due:
-            self._framed_ns[holder] = now_ns
-        for owned, copy in due:
-            copy.sent = owned.record.sequence
-            copy.sent_ns = now_ns
-            dirty.pop(owned.record.client, None)
-            under_way.pop(owned.record.client, None)
-            under_way[owned.record.client] = None
+        if not clients:
+            return
+        self._framed_ns[holder] = now_ns
+        whole: list[RecordCopy] = []
+        moved: dict[tuple[Holder, ...], list[MovedRecord]] = {}
+        for client in clients:
+            owned = self._owned[client]
+            record, copy = owned.record, owned.copies[holder]
+            if copy.acknowledged >= owned.since and copy.sent < record.sequence:
+                moved.setdefault(record.replicas, []).append(
+                    MovedRecord(
+                        client=client, epoch=record.epoch, sequence=record.sequence, since=owned.since
+                    )
+                )
+            else:
+                whole.append(self._copy(owned, copy))
+            copy.sent = record.sequence
+            dirty.pop(client, None)
+            under_way.pop(client, None)
+            under_way[client] = now_ns
+        for start in range(0, len(whole), _RECORDS_A_FRAME_MAX):
+            part = tuple(whole[start : start + _RECORDS_A_FRAME_MAX])
+            out.append((holder.gateway, PutRecords(copies=part)))
+        for replicas, records in moved.items():
+            for start in range(0, len(records), CLIENTS_A_MESSAGE_MAX):
+                these = tuple(records[start : start + CLIENTS_A_MESSAGE_MAX])
+                out.append((holder.gateway, MoveReplicas(replicas=replicas, records=these)))
+
+    def _gathered_ns(self, holder: Holder) -> int:
+        """When what fills no frame has waited long enough."""
+        framed_ns = self._framed_ns.get(holder)
+        if framed_ns is None:
+            return 0
+        return framed_ns + (_GATHER_BUSY_NS if self._under_way.get(holder) else _GATHER_NS)
+
+    def _forget_departed(self, gateway: GatewayName, versions: Iterable[RecordVersion]) -> None:
+        """What is dropped there is burnt: nothing of it can be gone on with."""
+        for holder, departed in self._departed.items():
+            if holder.gateway == gateway:
+                for version in versions:
+                    departed.pop(version.client, None)
 
     def _room(self, holder: Holder) -> int:
         return self._settings.unacknowledged_records_max - len(self._under_way.get(holder, ()))
 
     def _copy(self, owned: OwnedRecord, copy: _Copy) -> RecordCopy:
         record = owned.record
-        grants = []
-        for key in record.keys:
-            if key.outbound_spi not in copy.grants:
-                copy.grants[key.outbound_spi] = self._ledger.give(
-                    (record.client, key.outbound_spi, key.creator),
-                    in_use=owned.in_use.get(key.outbound_spi),
-                )
-            lanes = copy.grants[key.outbound_spi]
-            if lanes:
-                grants.append(LaneGrant(outbound_spi=key.outbound_spi, lanes=lanes))
-        return RecordCopy(record=record, grants=tuple(grants))
+        if [grant.outbound_spi for grant in copy.grants] != [key.outbound_spi for key in record.keys]:
+            known = {grant.outbound_spi: grant for grant in copy.grants}
+            copy.grants = tuple(known.get(key.outbound_spi) or self._grant(owned, key) for key in record.keys)
+        return RecordCopy(record=record, grants=tuple(grant for grant in copy.grants if grant.lanes))
+
+    def _grant(self, owned: OwnedRecord, key: KeyNumbers) -> LaneGrant:
+        lanes = self._ledger.give(
+            (owned.record.client, key.outbound_spi, key.creator), in_use=owned.in_use.get(key.outbound_spi)
+        )
+        return LaneGrant(outbound_spi=key.outbound_spi, lanes=lanes)
 
     def _flush_counters(self, out: Outbox) -> None:
         updates: dict[GatewayName, list[CounterUpdate]] = {}

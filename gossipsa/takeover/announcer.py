@@ -52,7 +52,7 @@ class Announcer:
             if owned is None or owned.record.epoch == ownership.epoch:
                 waiting.pop(ownership.client, None)
                 if owned is not None:
-                    owned.former.pop(sender, None)
+                    owned.former = tuple(name for name in owned.former if name != sender)
         if not waiting:
             self._waiting.pop(sender, None)
             self._due_ns.pop(sender, None)

@@ -59,7 +59,7 @@ class DeadGateways:
 
     def suspected(self, name: GatewayName) -> bool:
         """Asks its IKE daemon ahead of the verdict. Returns False if that is under way, or has no purpose."""
-        if name in self._gateways or not self._store.of_owner(name):
+        if name in self._gateways or not self._store.has_any_of(name):
             return False
         self._watch(name)
         return True
@@ -109,8 +109,7 @@ class DeadGateways:
         self._gateways[name] = _DeadGateway(liveness)
 
     def _judge(self, name: GatewayName, dead: _DeadGateway, now_ns: int) -> None:
-        records = self._store.of_owner(name)
-        if not records:
+        if not self._store.has_any_of(name):
             # Nothing to take over: not remembered, for there may be many that were never anything but a name.
             del self._gateways[name]
             return
@@ -120,15 +119,18 @@ class DeadGateways:
             self._outbox.report("takeover-vetoed", gateway=name, detail="its IKE daemon answers")
         elif verdict is IkeVerdict.SILENT:
             dead.begun = True
-            dead.clients = len(records)
+            clients = sorted(self._store.clients_of(name), key=self._store.activity, reverse=True)
+            dead.clients = len(clients)
             self._outbox.report("takeover-begun", gateway=name, count=dead.clients)
             # Those whose turn is ours go before those for whom we only wait, the most active ones first.
             is_ours: dict[tuple[Holder, ...], bool] = {}
             later: list[ClientId] = []
-            for record in sorted(records, key=lambda each: -self._store.activity(each.client)):
-                if record.replicas not in is_ours:
-                    is_ours[record.replicas] = self._turns.is_ours(record)
-                (dead.backlog if is_ours[record.replicas] else later).append(record.client)
+            for client in clients:
+                kept = self._store.peek(client)
+                assert kept is not None
+                if kept.replicas not in is_ours:
+                    is_ours[kept.replicas] = self._turns.is_ours(kept.replicas)
+                (dead.backlog if is_ours[kept.replicas] else later).append(client)
             dead.backlog.extend(later)
 
     def _work_off(self, name: GatewayName, dead: _DeadGateway) -> Iterator[tuple[ClientRecord, int]]:

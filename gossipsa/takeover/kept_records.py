@@ -10,6 +10,7 @@ from gossipsa.replication.messages import (
     AcknowledgeDrops,
     AcknowledgeRecords,
     DropRecords,
+    MoveReplicas,
     PutRecords,
     RecordCopy,
     RecordVersion,
@@ -91,6 +92,24 @@ class KeptRecords:
         if stale:
             self._outbox.send(sender.gateway, AnnounceOwnership(ownerships=tuple(stale)))
 
+    def hear_move(self, sender: Holder, message: MoveReplicas) -> None:
+        """Other replicas for records that are here. Those that are not, or not so new, come again whole."""
+        moved, stale = [], []
+        for record in message.records:
+            if record.epoch.boot != sender.boot:
+                continue
+            newer = self._store.move(record, message.replicas, owner=sender.gateway)
+            if newer is not None:
+                stale.append(_ownership(newer))
+            elif self._store.has(record.client, (record.epoch, record.sequence)):
+                moved.append(
+                    RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
+                )
+        if moved:
+            self._outbox.send(sender.gateway, AcknowledgeRecords(versions=tuple(moved)))
+        if stale:
+            self._outbox.send(sender.gateway, AnnounceOwnership(ownerships=tuple(stale)))
+
     def hear_counters(self, sender: Holder, message: UpdateCounters) -> None:
         """Sequence numbers of clients whose records are here."""
         stale = [
@@ -104,7 +123,7 @@ class KeptRecords:
     def hear_drop(self, sender: Holder, message: DropRecords, *, now_ns: int) -> None:
         """The owner has the record elsewhere, or the client is gone."""
         for version in message.versions:
-            record = self._store.get(version.client)
+            record = self._store.peek(version.client)
             if record is None or record.owner != sender.gateway:
                 continue
             # A newer version was put here since, and the drop was late.
@@ -115,9 +134,11 @@ class KeptRecords:
 
     def drop_all(self, *, now_ns: int) -> None:
         """Others' clients are not ours to take any more."""
-        for record in tuple(self._store.records()):
-            self._coordinator.superseded(record.client, None, now_ns=now_ns)
-            self._store.drop(record.client, record.epoch)
+        for client in self._store.clients():
+            kept = self._store.peek(client)
+            assert kept is not None
+            self._coordinator.superseded(client, None, now_ns=now_ns)
+            self._store.drop(client, kept.epoch)
 
     def hear_announcement(self, sender: Holder, message: AnnounceOwnership, *, now_ns: int) -> None:
         """Somebody owns a client, by its own word or by a replica's."""
@@ -141,9 +162,10 @@ class KeptRecords:
     def hear_recall(self, sender: Holder) -> None:
         """An owner that started anew asks for its records."""
         records = []
-        for record in self._store.of_owner(sender.gateway):
-            state = self._coordinator.state_of(record.client)
-            if state is None or state in _RETURNED_STATES:
+        for client in self._store.clients_of(sender.gateway):
+            state = self._coordinator.state_of(client)
+            record = self._store.get(client)
+            if record is not None and (state is None or state in _RETURNED_STATES):
                 records.append(record)
         # What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
         # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
@@ -174,16 +196,17 @@ class KeptRecords:
     def _keep(self, sender: Holder, copy: RecordCopy, now_ns: int) -> Ownership | None:
         """Returns who owns the client if that is somebody else under a higher epoch."""
         record = copy.record
-        known = self._store.get(record.client)
+        known = self._store.peek(record.client)
+        known_owner = known.owner if known is not None else sender.gateway
         newer = self._store.put(copy)
         if newer is not None and newer.epoch > record.epoch:
             self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
             return _ownership(newer)
         self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
         self._reconnections.forget_predecessors(record, now_ns=now_ns)
-        if known is not None and known.owner != sender.gateway and self._peers.is_live(known.owner):
+        if known_owner != sender.gateway and self._peers.is_live(known_owner):
             # It may not be among those whom the new owner knows to tell.
-            self._outbox.send(known.owner, AnnounceOwnership(ownerships=(_ownership(record),)))
+            self._outbox.send(known_owner, AnnounceOwnership(ownerships=(_ownership(record),)))
         return None
 
     def _obey(self, sender: Holder, ownership: Ownership, now_ns: int) -> bool:
@@ -207,7 +230,7 @@ class KeptRecords:
                 return False
         if ownership.owner != sender.gateway:
             return False
-        record = self._store.get(ownership.client)
+        record = self._store.peek(ownership.client)
         if record is not None and record.epoch < ownership.epoch:
             self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)
             self._store.drop(ownership.client, ownership.epoch)

@@ -24,18 +24,18 @@ class Turns:
     def wait_ns(self, record: ClientRecord) -> int:
         """How long to leave the client to nearer replicas; 0 if it is our turn."""
         wait_ns = 0
-        for holder in self._nearer(record):
+        for holder in self._nearer(record.replicas):
             jitter_ns = self._random.randrange(_TURN_JITTER_NS)
             wait_ns += 2 * self._peers.round_trip_ns(holder.gateway) + _TURN_MARGIN_NS + jitter_ns
         return wait_ns
 
-    def is_ours(self, record: ClientRecord) -> bool:
+    def is_ours(self, replicas: tuple[Holder, ...]) -> bool:
         """True if no replica that lives comes before us."""
-        return not self._nearer(record)
+        return not self._nearer(replicas)
 
-    def _nearer(self, record: ClientRecord) -> list[Holder]:
+    def _nearer(self, replicas: tuple[Holder, ...]) -> list[Holder]:
         nearer = []
-        for holder in record.replicas:
+        for holder in replicas:
             if holder == self._me:
                 break
             if self._peers.is_live(holder.gateway) and self._peers.holder(holder.gateway) == holder:

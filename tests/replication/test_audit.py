@@ -202,3 +202,15 @@ def a_record(pair: Pair, number: int) -> ClientRecord:
     """One that the owner's present boot once had, and has not any more."""
     other = Replicator(me=OWNER, settings=ReplicationSettings(), ledger=LaneLedger())
     return other.create(client_id(number), state(number)).record
+
+
+def test_replica_that_is_back_is_compared_soon_and_not_only_with_the_next_round() -> None:
+    pair = Pair(300)
+    assert pair.auditor.tick(now_ns=pair.now_ns) == []
+    back_ns = pair.now_ns
+    pair.auditor.compare_soon(REPLICA, now_ns=back_ns)
+    due_ns = pair.auditor.next_deadline_ns()
+    assert due_ns is not None
+    assert back_ns < due_ns <= back_ns + 10 * SECOND
+    assert pair.auditor.tick(now_ns=due_ns - 1) == []
+    assert pair.auditor.tick(now_ns=due_ns)
