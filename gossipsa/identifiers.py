@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Annotated, NewType
 
@@ -35,15 +34,20 @@ U32 = Annotated[int, Meta(ge=0, lt=1 << 32)]
 U64 = Annotated[int, Meta(ge=0)]
 """MessagePack has no greater integers."""
 
+_FAMILIES = frozenset({IPv4Address, IPv6Address})
+
 if TYPE_CHECKING:
     IpAddress = IPv4Address | IPv6Address
 else:
 
-    class IpAddress(ABC):  # noqa: B024 - one name at run time for both classes, so that the codec can ask for it
-        """IPv4Address or IPv6Address."""
+    class _EitherFamily(type):
+        """Registered with an abstract class, each address would take a microsecond to be known as one."""
 
-    IpAddress.register(IPv4Address)
-    IpAddress.register(IPv6Address)
+        def __instancecheck__(cls, value: object) -> bool:
+            return type(value) in _FAMILIES
+
+    class IpAddress(metaclass=_EitherFamily):
+        """IPv4Address or IPv6Address: one name at run time, so that the codec can ask for it."""
 
 
 class Secret(bytes):

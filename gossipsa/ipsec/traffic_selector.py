@@ -33,7 +33,7 @@ class TrafficSelectorError(CallerError, ValueError):
     """
 
 
-class TrafficSelector(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+class TrafficSelector(msgspec.Struct, frozen=True, array_like=True, kw_only=True, gc=False):
     """A range of addresses and of ports, for one protocol or for all.
 
     Raises:

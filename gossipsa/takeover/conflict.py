@@ -101,10 +101,11 @@ class Conflicts:
         record = owned.record
         counter = max(record.epoch.counter, rival.epoch.counter)
         former = (rival.gateway, *owned.former, *(holder.gateway for holder in record.replicas))
-        asserted = self._replicator.own(
-            msgspec.structs.replace(record, epoch=Epoch.above(counter, self._me.boot), sequence=1),
-            former=former,
-        )
+        # The rival may have taken the client, and may die before it hears of us: what it left is told to its
+        # next boot.
+        lost = record.succeeded_by(rival.gateway, rival.epoch)
+        epoch = Epoch.above(counter, self._me.boot)
+        asserted = self._replicator.own(lost.succeeded_by(self._me.gateway, epoch), former=former)
         asserted.in_use = owned.in_use
         asserted.taken = owned.taken
         self._outbox.report("owner-asserted", client=record.client, gateway=rival.gateway)

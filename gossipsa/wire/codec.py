@@ -6,7 +6,7 @@ Values are msgspec structs, encoded as arrays; unknown fields, wrong types and w
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -56,7 +56,7 @@ def _decode_extension(wanted: Any, value: Any) -> object:
 @lru_cache(maxsize=_ADDRESSES_MAX)
 def _address(packed: bytes) -> IPv4Address | IPv6Address:
     """The same few addresses come over and over again: ends of selectors, a gateway's own."""
-    return ip_address(packed)
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=_encode_extension)

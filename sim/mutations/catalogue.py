@@ -294,6 +294,6 @@ MUTATIONS = (
         summary="an exception leaves the core",
         where="kill",
         checker="NothingRaises",
-        plant=lambda: patched(RecordStore, "of_owner", lambda *_: 1 // 0),
+        plant=lambda: patched(RecordStore, "clients_of", lambda *_: 1 // 0),
     ),
 )

@@ -51,7 +51,7 @@ def test_failing_seed_is_made_short_drawn_and_kept(
     def fails(*_: object) -> tuple[()]:
         raise AssertionError("planted")
 
-    monkeypatch.setattr(RecordStore, "of_owner", fails)
+    monkeypatch.setattr(RecordStore, "clients_of", fails)
     assert main(["campaign", "--seeds", "5..5", "--keep", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
     (kept,) = tmp_path.iterdir()

@@ -87,6 +87,6 @@ def test_command_runs_many_seeds(capsys: pytest.CaptureFixture[str]) -> None:
 def test_violation_ends_the_command_with_an_error_and_says_how_to_see_it_again(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RecordStore, "of_owner", lambda *_: 1 // 0)
+    monkeypatch.setattr(RecordStore, "clients_of", lambda *_: 1 // 0)
     assert main(["kill", "--seed", "2"]) == 1
     assert "python -m sim kill --seed 2 --gateways 4 --clients 6" in capsys.readouterr().out

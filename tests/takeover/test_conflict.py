@@ -136,6 +136,13 @@ def test_owner_that_hears_the_client_waits_and_asserts_itself_above_the_rival(ow
     assert owner.rekeys.next_deadline_ns() is not None
 
 
+def test_rival_that_dies_before_it_is_told_is_told_when_it_starts_anew(owner: Owner) -> None:
+    """It may have taken the client, and its IKE daemon may have it still: it gets the record back."""
+    owner.meet(SPOKE_NS)
+    owner.conflicts.hear(CLIENT, now_ns=SPOKE_NS + FRESH_NS)
+    assert owner.owned().record.former_owners == (OTHER,)
+
+
 def test_rival_is_told_of_the_assertion(owner: Owner) -> None:
     owner.meet(SPOKE_NS)
     owner.conflicts.hear(CLIENT, now_ns=SPOKE_NS + FRESH_NS)
