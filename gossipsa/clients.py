@@ -16,7 +16,6 @@ from gossipsa.outbox import Outbox, StateMessage
 from gossipsa.replication import messages as replication
 from gossipsa.replication.audit import Audited, Auditor
 from gossipsa.replication.lane_ledger import LaneLedger
-from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.replicator import Replicator
 from gossipsa.replication.store import RecordStore
 from gossipsa.settings import GatewaySettings
@@ -74,7 +73,6 @@ class Clients:
             audited=Audited(store),
             outbox=outbox,
         )
-        self._owned_index = OwnedIndex(replicator)
         self._coordinator = Coordinator(
             me=me,
             settings=settings,
@@ -121,7 +119,7 @@ class Clients:
             peers=peers,
             store=store,
             replicator=replicator,
-            owned_index=self._owned_index,
+            owned_index=replicator.index,
             coordinator=self._coordinator,
             conflicts=self._conflicts,
             outbox=outbox,
@@ -129,7 +127,7 @@ class Clients:
         self._own_clients = OwnClients(
             store=store,
             replicator=replicator,
-            owned_index=self._owned_index,
+            owned_index=replicator.index,
             coordinator=self._coordinator,
             conflicts=self._conflicts,
             reconnections=self._reconnections,
@@ -152,7 +150,6 @@ class Clients:
             me=me,
             keyring=keyring,
             replicator=replicator,
-            owned_index=self._owned_index,
             announcer=self._announcer,
             own_clients=self._own_clients,
             reconnections=self._reconnections,
@@ -355,9 +352,6 @@ class Clients:
         for client in self._coordinator.take_moved():
             self._announcer.tell_former(client)
             self._conflicts.hear(client, now_ns=now_ns)
-            self._owned_index.forget()
-        if self._conflicts.take_yielded():
-            self._owned_index.forget()
         for to, message in self._replicator.flush(now_ns=now_ns):
             self._outbox.send(to, message)
         self._announcer.flush(now_ns=now_ns)

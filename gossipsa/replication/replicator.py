@@ -9,7 +9,7 @@ them once. Which replicas a record has is its shard's to say.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 from types import MappingProxyType
 
@@ -32,6 +32,7 @@ from gossipsa.replication.messages import (
     RecordVersion,
     UpdateCounters,
 )
+from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.record import ClientRecord, KeyNumbers
 from gossipsa.replication.shards import NOWHERE, SHARD_COUNT, ShardMap, shard_of
 from gossipsa.replication.store import key_ids
@@ -47,6 +48,8 @@ _GATHER_NS = 5_000_000
 _GATHER_BUSY_NS = 20_000_000
 """The same while the replica has not answered the first: the busier it is, the fuller its frames (as small
 packets wait in RFC 896)."""
+_PLACED_AT_ONCE = 1_000
+"""Some 10 ms of work."""
 _DROPS_MAX = 100_000
 _NONE_IN_USE: Mapping[int, NumberRange] = MappingProxyType({})
 
@@ -87,7 +90,11 @@ class OwnedRecord(msgspec.Struct, gc=False):
 
 
 class Replicator:
-    """All records that this gateway owns. Pure: what must be sent is collected by `flush`."""
+    """All records that this gateway owns. Pure: what must be sent is collected by `flush`.
+
+    Attributes:
+        index: finds them, by what others know them by.
+    """
 
     def __init__(self, *, me: Holder, settings: ReplicationSettings, ledger: LaneLedger) -> None:
         self._me = me
@@ -95,6 +102,7 @@ class Replicator:
         self._settings = settings
         self._ledger = ledger
         self._owned: dict[ClientId, OwnedRecord] = {}
+        self.index = OwnedIndex()
         self._shards: ShardMap = NOWHERE
         self._away: dict[ClientId, None] = {}
         self._guests: dict[ClientId, Holder] = {}
@@ -113,6 +121,10 @@ class Replicator:
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
         self._live: set[GatewayName] = set()
+        self._live_holders: frozenset[Holder] = frozenset()
+        self._to_place: dict[int, None] = {}
+        """Shards whose clients are yet to be placed anew."""
+        self._flushed_ns = 0
         self._counters: dict[ClientId, None] = {}
 
     def __contains__(self, client: object) -> bool:
@@ -186,6 +198,8 @@ class Replicator:
             former=tuple(dict.fromkeys(name for name in former if name != self._me.gateway)),
         )
         self._stop_waiting(record.client)
+        before = self._owned.get(record.client)
+        self.index.replace(record.client, before.record.state if before else None, record.state)
         self._owned[record.client] = owned
         self._in_shard[self._shard_of(record.client)][record.client] = None
         if record.home not in ("", self._me.gateway):
@@ -201,6 +215,7 @@ class Replicator:
         owned = self._owned.get(client)
         if owned is None or owned.record.state == state:
             return None
+        self.index.replace(client, owned.record.state, state)
         before = set(key_ids(owned.record))
         record = self._with_keys(msgspec.structs.replace(owned.record, state=state), state)
         for key in sorted(before - set(key_ids(record))):
@@ -225,6 +240,7 @@ class Replicator:
         owned = self._owned.pop(client, None)
         if owned is None:
             return None
+        self.index.replace(client, owned.record.state, None)
         for key in key_ids(owned.record):
             self._ledger.burn(key)
         self._in_shard[self._shard_of(client)].pop(client, None)
@@ -241,24 +257,20 @@ class Replicator:
     def place(self, shards: ShardMap, *, alive: Iterable[Holder]) -> int:
         """Sets where copies belong. New replicas are added before old ones that live are removed (rule R6).
 
+        Of very many clients most are placed by the next calls of `flush`: others have their turn in between.
+
         Returns:
             How many shards have other replicas than before.
         """
-        live = set(alive)
-        self._live = {holder.gateway for holder in live}
+        self._live_holders = frozenset(alive)
+        self._live = {holder.gateway for holder in self._live_holders}
         moved = [shard for shard in range(SHARD_COUNT) if shards[shard] != self._shards[shard]]
-        dead = [holder for holder in self._dirty if holder not in live]
         self._shards = shards
-        for client in [client for client, holder in self._guests.items() if holder not in live]:
+        for client in [each for each, guest in self._guests.items() if guest not in self._live_holders]:
             del self._guests[client]
         # The dead may have copies, not yet superfluous, of any shard.
-        for shard in range(SHARD_COUNT) if dead else moved:
-            for client in self._in_shard[shard]:
-                self._place_one(self._owned[client], live)
-        for holder in dead:
-            self._dirty.pop(holder)
-            self._under_way.pop(holder, None)
-            self._framed_ns.pop(holder, None)
+        self._to_place.update(dict.fromkeys(range(SHARD_COUNT) if self._dead() else moved))
+        self._place_some()
         return len(moved)
 
     def update_counters(self, client: ClientId, counters: tuple[SaCounters, ...]) -> None:
@@ -345,6 +357,9 @@ class Replicator:
     def flush(self, *, now_ns: int) -> Outbox:
         """Everything that is due to be sent."""
         out: Outbox = []
+        self._flushed_ns = now_ns
+        if self._to_place:
+            self._place_some()
         for client in self._touched:
             if len(self._owned[client].acknowledged_by()) < self._settings.replicas:
                 self._short.setdefault(client, now_ns)
@@ -376,6 +391,8 @@ class Replicator:
         for holder, dirty in self._dirty.items():
             if dirty and self._room(holder) > 0:
                 due_ns = earliest(due_ns, self._gathered_ns(holder))
+        if self._to_place:
+            due_ns = earliest(due_ns, self._flushed_ns)
         return due_ns
 
     def forget_drops(self, gateway: GatewayName) -> None:
@@ -420,7 +437,25 @@ class Replicator:
         for holder in owned.copies:
             self._dirty.setdefault(holder, {})[client] = None
 
-    def _place_one(self, owned: OwnedRecord, live: set[Holder]) -> None:
+    def _dead(self) -> list[Holder]:
+        """Holders of copies that do not live."""
+        return [holder for holder in self._dirty if holder not in self._live_holders]
+
+    def _place_some(self) -> None:
+        placed = 0
+        while self._to_place and placed < _PLACED_AT_ONCE:
+            shard = next(iter(self._to_place))
+            del self._to_place[shard]
+            for client in self._in_shard[shard]:
+                self._place_one(self._owned[client], self._live_holders)
+            placed += len(self._in_shard[shard])
+        if not self._to_place:
+            for holder in self._dead():
+                self._dirty.pop(holder)
+                self._under_way.pop(holder, None)
+                self._framed_ns.pop(holder, None)
+
+    def _place_one(self, owned: OwnedRecord, live: Set[Holder]) -> None:
         self._touched[owned.record.client] = None
         for holder in [holder for holder in owned.copies if holder not in live]:
             departed = self._departed.setdefault(holder, {})

@@ -20,7 +20,6 @@ from gossipsa.replication.messages import (
     ReleaseRecords,
     ReturnRecords,
 )
-from gossipsa.replication.owned_index import OwnedIndex
 from gossipsa.replication.recall import Recall
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import Replicator
@@ -39,7 +38,6 @@ class Adoption:
         me: Holder,
         keyring: Keyring,
         replicator: Replicator,
-        owned_index: OwnedIndex,
         announcer: Announcer,
         own_clients: OwnClients,
         reconnections: Reconnections,
@@ -48,7 +46,6 @@ class Adoption:
         self._me = me
         self._keyring = keyring
         self._replicator = replicator
-        self._owned_index = owned_index
         self._announcer = announcer
         self._own_clients = own_clients
         self._reconnections = reconnections
@@ -118,7 +115,6 @@ class Adoption:
                 part = tuple(versions[start : start + CLIENTS_A_MESSAGE_MAX])
                 if name in self._keyring:
                     self._outbox.send(name, ReleaseRecords(versions=part))
-        self._owned_index.forget()
         self._own_clients.counters_read(event.counters, now_ns=now_ns)
 
     def _adopt(self, recall: Recall) -> None:

@@ -57,7 +57,6 @@ class Conflicts:
         self._heard_ns: dict[ClientId, int] = {}
         self._open: dict[ClientId, tuple[Rival, int]] = {}
         self._leaving: dict[ClientId, None] = {}
-        self._yielded = False
 
     def hear(self, client: ClientId, *, now_ns: int) -> None:
         """An owned client proved that it speaks to us: by authentic ESP or IKE."""
@@ -139,11 +138,6 @@ class Conflicts:
             return None
         return min(since_ns for _, since_ns in self._open.values()) + PATIENCE_NS
 
-    def take_yielded(self) -> bool:
-        """True if anything was yielded since the last call."""
-        yielded, self._yielded = self._yielded, False
-        return yielded
-
     def _is_heard(self, client: ClientId, now_ns: int) -> bool:
         heard_ns = self._heard_ns.get(client)
         return heard_ns is not None and now_ns - heard_ns <= RECENT_NS
@@ -161,7 +155,6 @@ class Conflicts:
         """
         record = owned.record
         self._outbox.report("client-yielded", client=record.client)
-        self._yielded = True
         self._forget(record.client)
         if self._coordinator.superseded(record.client, None, now_ns=now_ns):
             return False

@@ -19,9 +19,12 @@ from gossipsa.takeover.liveness import IkeLiveness, IkeVerdict
 from gossipsa.takeover.peers import Peers
 from gossipsa.takeover.turns import Turns
 
+_FIRST_PART = 64
+"""With so many clients is begun first: the sooner they are claimed, the sooner the first is installed."""
+
 
 class _DeadGateway:
-    __slots__ = ("backlog", "begun", "clients", "failed", "liveness", "vetoed")
+    __slots__ = ("backlog", "begun", "clients", "failed", "liveness", "part", "vetoed")
 
     def __init__(self, liveness: IkeLiveness) -> None:
         self.liveness = liveness
@@ -31,6 +34,8 @@ class _DeadGateway:
         self.clients = 0
         self.backlog: deque[ClientId] = deque()
         """Clients that are yet to be begun with."""
+        self.part = _FIRST_PART
+        """With how many of them next."""
 
 
 class DeadGateways:
@@ -135,7 +140,8 @@ class DeadGateways:
 
     def _work_off(self, name: GatewayName, dead: _DeadGateway) -> Iterator[tuple[ClientRecord, int]]:
         """Some clients at a time: others have their turn in between, and the first are soon installed."""
-        for _ in range(min(CLIENTS_A_MESSAGE_MAX, len(dead.backlog))):
+        part, dead.part = dead.part, CLIENTS_A_MESSAGE_MAX
+        for _ in range(min(part, len(dead.backlog))):
             record = self._store.get(dead.backlog.popleft())
             if record is not None and record.owner == name:
                 yield record, dead.clients

@@ -53,7 +53,6 @@ class OwnClients:
         before = owned.record
         if self._replicator.change(client, state) is None:
             return
-        self._owned_index.forget()
         if _has_spoken(before.state, state):
             self._conflicts.hear(client, now_ns=now_ns)
         known = {key.outbound_spi for key in before.keys}
@@ -68,7 +67,6 @@ class OwnClients:
         """Its IKE_SA was deleted by either side."""
         record = self._replicator.disown(client)
         if record is not None:
-            self._owned_index.forget()
             self._outbox.report("client-gone", client=client)
             self._outbox.do(RouteClient(client=client, state=record.state, present=False))
 
@@ -118,7 +116,6 @@ class OwnClients:
         self._outbox.report("client-connected", client=client)
         self._addresses.check(owned.record)
         self._reconnections.forget_predecessors(owned.record, now_ns=now_ns)
-        self._owned_index.forget()
         self._fence(owned, tuple(key.outbound_spi for key in owned.record.keys))
         self._outbox.do(RouteClient(client=client, state=state, present=True))
 

@@ -145,3 +145,40 @@ def test_replicas_count_as_parts_wherever_they_come_from(monkeypatch: pytest.Mon
     assert not store.has_room(make_record(2))
     store.drop(record.client, record.epoch)
     assert store.has_room(make_record(2))
+
+
+def test_very_many_clients_are_placed_anew_step_by_step() -> None:
+    clients = 4_000
+    mesh = settled(*range(clients))
+    mesh.owner.place(everywhere(B, D), alive=(B, D))
+    placed = []
+    for step in range(1, clients):
+        replicas = (mesh.owner.get(client_id(number)) for number in range(clients))
+        placed.append(sum(owned is not None and owned.record.replicas == (B, D) for owned in replicas))
+        if placed[-1] == clients:
+            break
+        due_ns = mesh.owner.next_deadline_ns()
+        assert due_ns is not None
+        assert due_ns <= mesh.now_ns + step
+        mesh.owner.flush(now_ns=mesh.now_ns + step)
+    assert placed[0] < clients / 2
+    assert placed[-1] == clients
+    mesh.now_ns += SECOND
+    for _ in range(20):
+        mesh.settle()
+    assert mesh.owner.copies() == {2: clients}
+    assert C not in mesh.owner.holders()
+
+
+def test_client_that_changes_before_it_is_placed_anew_is_placed_all_the_same() -> None:
+    clients = 4_000
+    mesh = settled(*range(clients))
+    mesh.owner.place(everywhere(B, D), alive=(B, D))
+    owned = next(each for each in mesh.owner.owned() if each.record.replicas == (B, C))
+    children = (make_child(owned.record.state.ike_sa.spis, mesh.random),)
+    mesh.owner.change(owned.record.client, msgspec.structs.replace(owned.record.state, children=children))
+    for _ in range(20):
+        mesh.settle()
+    assert owned.record.replicas == (B, D)
+    assert set(owned.acknowledged_by()) == {B, D}
+    assert mesh.owner.holders() == (B, D)

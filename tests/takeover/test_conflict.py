@@ -114,8 +114,6 @@ def test_owner_that_hears_nothing_yields_at_once_and_takes_the_client_out(owner:
     assert owner.meet(SPOKE_NS + RECENT_NS + 1)
     assert CLIENT not in owner.replicator
     assert owner.outbox.effects[-1] == RemoveClient(client=CLIENT, epoch=record.epoch, state=record.state)
-    assert owner.conflicts.take_yielded()
-    assert not owner.conflicts.take_yielded()
 
 
 def test_client_that_is_being_taken_out_is_leaving_until_it_is_gone(owner: Owner) -> None:
