@@ -149,6 +149,38 @@ def assert_whole_lines(events: Path) -> None:
 
 
 @needs_root
+def test_full_disk_keeps_no_state_over_restarts_until_there_is_room(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    # Seeds need not be remembered.
+    full, *_, second, third = write_mesh(
+        tmp_path, count=6, addresses=LoopbackAddresses(os.urandom), draw=os.urandom
+    )
+    text = full.configuration.read_text()
+    directory = f"{full.name}.state"
+    assert directory in text
+    full.configuration.write_text(text.replace(directory, f"small/{directory}"))
+    log = tmp_path / "log"
+    with log.open("wb") as stderr, running(on_a_small_disk(full, f"size={ROOM_BYTES}"), stderr) as daemon:
+        until(lambda: answer(full, "status"))
+        small = Path(f"/proc/{daemon.pid}/root") / (tmp_path / "small").relative_to("/")
+        filler = small / "filler"
+        fill(filler)
+        with running(command(second), subprocess.DEVNULL):
+            until(lambda: "event=state-write-failed" in log.read_text())
+            assert "No space left on device" in log.read_text()
+            filler.unlink()
+            with running(command(third), subprocess.DEVNULL):
+                until(lambda: kept_members(small / directory) == {str(second.mesh), str(third.mesh)})
+        assert answer(full, "status") is not None
+    assert "Traceback" not in log.read_text()
+
+
+def kept_members(directory: Path) -> set[str]:
+    members = directory / "members"
+    return set(members.read_text().split()) if members.exists() else set()
+
+
+@needs_root
 def test_no_room_for_the_admin_socket_is_said_so(files: GatewayFiles) -> None:
     small = put_on_small_disk(files, files.admin_socket)
     done = subprocess.run(
