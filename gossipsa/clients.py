@@ -285,9 +285,12 @@ class Clients:
 
     # Other gateways
 
-    def gateway_joined(self, name: GatewayName) -> None:
-        """It was unknown, failed or gone, and may have records of ours. Comes after `gateway_alive`."""
-        self._adoption.gateway_joined(name)
+    def gateway_joined(self, name: GatewayName, *, live: int) -> None:
+        """It was unknown, failed or gone, and may have records of ours, or we of its: one of so many live
+        ones. Comes after `gateway_alive`.
+        """
+        self._adoption.gateway_joined(name, live=live)
+        self._kept_records.gateway_started(name, live=live)
 
     def gateway_alive(self, name: GatewayName, *, now_ns: int) -> None:
         self._coordinator.gateway_alive(name, now_ns=now_ns)
@@ -311,12 +314,13 @@ class Clients:
         """Its clients are to be taken over. Comes after `gateway_lost`, when our own have new replicas."""
         self._coordinator.gateway_failed(name, now_ns=now_ns)
 
-    def gateway_restarted(self, name: GatewayName, *, now_ns: int) -> None:
+    def gateway_restarted(self, name: GatewayName, *, live: int, now_ns: int) -> None:
         self._replicator.forget_drops(name)
         self._coordinator.gateway_restarted(name, now_ns=now_ns)
         self._handovers.gateway_lost(name, now_ns=now_ns)
         self._planned_moves.gateway_alive(name, now_ns=now_ns)
         self._addresses.gateway_alive(name)
+        self._kept_records.gateway_started(name, live=live)
 
     def drop_kept(self, *, now_ns: int) -> None:
         """Others' clients are not ours to take any more."""
@@ -351,6 +355,7 @@ class Clients:
         self._coordinator.finish(now_ns=now_ns)
         for client in self._coordinator.take_moved():
             self._announcer.tell_former(client)
+            self._kept_records.taken_over(client)
             self._conflicts.hear(client, now_ns=now_ns)
         for to, message in self._replicator.flush(now_ns=now_ns):
             self._outbox.send(to, message)

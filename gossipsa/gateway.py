@@ -100,6 +100,7 @@ class Gateway:
         store = RecordStore(ledger)
         replicator = Replicator(me=me, settings=settings.replication, ledger=ledger)
         self._partners = Partners(
+            copies=settings.replication.replicas,
             placement=Placement(
                 owner=keyring.name,
                 site=keyring.own.site,
@@ -247,7 +248,7 @@ class Gateway:
             if self._own_metadata.count(len(self._clients)):
                 self._swim.set_metadata(self._own_metadata.encoded(), now_ns=now_ns)
             self._clients.tell_addresses()
-            self._partners.choose()
+            self._partners.choose_in_turn(now_ns=now_ns)
 
     def _hear(self, data: bytes, source: Endpoint | None, now_ns: int) -> None:
         """Takes in what came from the network; `source` is None if it came over a stream."""

@@ -78,8 +78,8 @@ class MembershipChanges:
             case swim_events.MemberJoined(name=name):
                 self._outbox.report("gateway-alive", gateway=name)
                 self._gateway_alive(name, now_ns)
-                self._trust.offer(name)
-                self._clients.gateway_joined(name)
+                self._trust.gateway_joined(name, live=self._swim.live_count)
+                self._clients.gateway_joined(name, live=self._swim.live_count)
             case swim_events.MemberRefuted(name=name):
                 self._outbox.report("gateway-refuted", gateway=name)
                 self._gateway_alive(name, now_ns)
@@ -89,25 +89,25 @@ class MembershipChanges:
             case swim_events.MemberFailed(name=name):
                 self._outbox.report("gateway-failed", gateway=name)
                 self._clients.gateway_lost(name, now_ns=now_ns)
-                self._partners.choose()
+                self._partners.look_at(name)
                 self._clients.gateway_failed(name, now_ns=now_ns)
             case swim_events.MemberLeft(name=name):
                 self._outbox.report("gateway-left", gateway=name)
                 self._clients.gateway_lost(name, now_ns=now_ns)
-                self._partners.choose()
+                self._partners.look_at(name)
             case swim_events.MemberRestarted(name=name):
                 self._outbox.report("gateway-restarted", gateway=name)
-                self._clients.gateway_restarted(name, now_ns=now_ns)
-                self._partners.choose()
-            case swim_events.MetadataChanged():
-                self._partners.choose()
+                self._clients.gateway_restarted(name, live=self._swim.live_count, now_ns=now_ns)
+                self._partners.look_at(name)
+            case swim_events.MetadataChanged(name=name):
+                self._partners.look_at(name)
             case swim_events.MemberHalfDead(name=name, closed=closed):
                 ways = ", ".join(way.value for way in closed)
                 self._outbox.report("gateway-half-dead", gateway=name, detail=f"closed: {ways}")
-                self._partners.choose()
+                self._partners.look_at(name)
             case swim_events.MemberWhole(name=name):
                 self._outbox.report("gateway-whole", gateway=name)
-                self._partners.choose()
+                self._partners.look_at(name)
             case swim_events.UpdatesRefused(sender=name, count=count):
                 self._outbox.report("updates-refused", gateway=name, count=max(count, 1))
             case swim_events.CoordinateRefused(sender=name, reason=reason):
@@ -136,4 +136,4 @@ class MembershipChanges:
 
     def _gateway_alive(self, name: GatewayName, now_ns: int) -> None:
         self._clients.gateway_alive(name, now_ns=now_ns)
-        self._partners.choose()
+        self._partners.look_at(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gossipsa.identifiers import GatewayName, Holder, IpAddress
 from gossipsa.mesh_message import METADATA_DECODER, PROTOCOL_VERSION, GatewayMetadata
 from gossipsa.replication.placement import Candidate
+from gossipsa.swim.member import MemberView
 from gossipsa.swim.messages import MemberState
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.swim import Swim
@@ -48,10 +49,7 @@ class MeshView:
 
     def round_trip_ns(self, name: GatewayName) -> int:
         member = self._swim.member(name)
-        if member is not None and member.rtt_ns is not None:
-            return member.rtt_ns
-        estimate_ns = self._swim.estimate_rtt_ns(self._swim.name, name)
-        return ROUND_TRIP_UNKNOWN_NS if estimate_ns is None else estimate_ns
+        return self._estimate_ns(name) if member is None else self._round_trip_ns(member)
 
     def ike_addresses(self, name: GatewayName) -> tuple[IpAddress, ...]:
         metadata = self.metadata(name)
@@ -64,15 +62,7 @@ class MeshView:
     def metadata(self, name: GatewayName) -> GatewayMetadata | None:
         """What a gateway says of itself; None if it is unknown or unreadable."""
         member = self._swim.member(name)
-        if member is None:
-            return None
-        known = self._metadata.get(name)
-        if known is None or known[0] != member.metadata:
-            if len(self._metadata) >= _METADATA_MAX:
-                # Names may be without number; those of now are decoded again soon enough.
-                self._metadata.clear()
-            known = self._metadata[name] = (member.metadata, _decode(member.metadata))
-        return known[1]
+        return None if member is None else self._metadata_of(member)
 
     def live_holders(self) -> frozenset[Holder]:
         return frozenset(
@@ -88,14 +78,16 @@ class MeshView:
         found: list[Candidate] = []
         out_of_reach: list[Candidate] = []
         for member in self._swim.members.values():
-            metadata = self.metadata(member.name)
-            if not member.state.live or metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
+            if not member.state.live:
+                continue
+            metadata = self._metadata_of(member)
+            if metadata is None or metadata.protocol_version != PROTOCOL_VERSION:
                 continue
             is_closed = Way.STREAM in member.closed
             (out_of_reach if is_closed else found).append(
                 Candidate(
                     holder=Holder(member.name, member.boot),
-                    round_trip_ns=self.round_trip_ns(member.name),
+                    round_trip_ns=self._round_trip_ns(member),
                     site=self._keyring.site_of(member.name),
                     zone=self._keyring.zone_of(member.name),
                     capacity=metadata.capacity,
@@ -105,6 +97,22 @@ class MeshView:
                 )
             )
         return tuple(found or out_of_reach)
+
+    def _metadata_of(self, member: MemberView) -> GatewayMetadata | None:
+        known = self._metadata.get(member.name)
+        if known is None or known[0] != member.metadata:
+            if len(self._metadata) >= _METADATA_MAX:
+                # Names may be without number; those of now are decoded again soon enough.
+                self._metadata.clear()
+            known = self._metadata[member.name] = (member.metadata, _decode(member.metadata))
+        return known[1]
+
+    def _round_trip_ns(self, member: MemberView) -> int:
+        return self._estimate_ns(member.name) if member.rtt_ns is None else member.rtt_ns
+
+    def _estimate_ns(self, name: GatewayName) -> int:
+        estimate_ns = self._swim.estimate_rtt_ns(self._swim.name, name)
+        return ROUND_TRIP_UNKNOWN_NS if estimate_ns is None else estimate_ns
 
 
 def _decode(metadata: bytes) -> GatewayMetadata | None:

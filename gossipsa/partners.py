@@ -13,13 +13,23 @@ from gossipsa.replication.shards import NOWHERE
 from gossipsa.replication.store import RecordStore
 from gossipsa.swim.swim import Swim
 
+_INTERVAL_NS = 10_000_000
+"""Times the live members: to look at all of them costs the more the more there are."""
+_NEWS_INTERVAL_NS = 2_000_000
+"""The same, if anything is new of any of them."""
+
 
 class Partners:
-    """Chooses replicas as the mesh changes, and prepares for the day on which an owner dies."""
+    """Chooses replicas as the mesh changes, and prepares for the day on which an owner dies.
+
+    Args:
+        copies: how many replicas a record should have.
+    """
 
     def __init__(
         self,
         *,
+        copies: int,
         placement: Placement,
         replicator: Replicator,
         store: RecordStore,
@@ -29,6 +39,7 @@ class Partners:
         contacts: Contacts,
         outbox: Outbox,
     ) -> None:
+        self._copies = copies
         self._placement = placement
         self._replicator = replicator
         self._store = store
@@ -41,9 +52,28 @@ class Partners:
         self._watched: tuple[GatewayName, ...] = ()
         self._connected: tuple[GatewayName, ...] = ()
         self._members_changed = False
+        self._is_due = False
+        self._chosen_ns = 0
+
+    def look_at(self, name: GatewayName) -> None:
+        """Something is new of a gateway: places our records anew at once if that matters to a copy of ours,
+        and when it is time otherwise. Of a large mesh there is always something new.
+        """
+        if len(self._replicas) < self._copies or self._replicator.has_copies_at(name):
+            self.choose()
+        else:
+            self._is_due = True
+
+    def choose_in_turn(self, *, now_ns: int) -> None:
+        """Called about each second: places by what was new since, and now and then by new distances."""
+        interval_ns = _NEWS_INTERVAL_NS if self._is_due else _INTERVAL_NS
+        if now_ns >= self._chosen_ns + self._swim.live_count * interval_ns:
+            self._chosen_ns = now_ns
+            self.choose()
 
     def choose(self) -> None:
         """Places our records by what is known of the mesh now."""
+        self._is_due = False
         if self._port.is_silent:
             self._replicator.place(NOWHERE, alive=())
             return

@@ -80,6 +80,11 @@ class TrustKeeper:
                 self.offer(self._random.choice(names))
             self._offer_ns = now_ns + int(_OFFER_INTERVAL_NS * (0.5 + self._random.random()))
 
+    def gateway_joined(self, name: GatewayName, *, live: int) -> None:
+        """It may be behind, or ahead: as many as whose list is new tell it, of however many live members."""
+        if live <= _FANOUT or self._random.random() * live < _FANOUT:
+            self.offer(name)
+
     def offer(self, name: GatewayName) -> None:
         """Tells a gateway which version we have."""
         self._sends.append((name, OfferTrust(version=self._keyring.trust.version)))

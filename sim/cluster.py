@@ -126,6 +126,8 @@ class Cluster:
         self._by_mesh = {host.mesh: host for host in self.hosts.values()}
         self._by_ike = {host.ike_address: host for host in self.hosts.values()}
         self._by_client_address: dict[IpAddress, Client] = {}
+        self._address_of: dict[str, IpAddress] = {}
+        """By client, where it is now."""
         self._carriers: dict[IpAddress, dict[Host, None]] = {}
         """By virtual address, hosts whose kernels have or had SAs for it: no other needs packets for it."""
         self._ever_at: dict[str, str] = {}
@@ -205,9 +207,10 @@ class Cluster:
             host.receive_esp(packet, client.endpoint)
 
     def _put_at(self, client: Client, address: IpAddress) -> None:
-        for known, there in tuple(self._by_client_address.items()):
-            if there.name == client.name:
-                del self._by_client_address[known]
+        former = self._address_of.get(client.name)
+        if former is not None:
+            self._by_client_address.pop(former, None)
+        self._address_of[client.name] = address
         self._by_client_address[address] = client
         self._ever_at[str(address)] = client.name
 
@@ -225,9 +228,10 @@ class Cluster:
             if host.is_up and not host.is_paused and host.process is not None and host.process.is_running
         ]
 
-    def statuses(self) -> dict[str, GatewayStatus]:
-        """What every running gossipsa says of itself."""
-        return {host.name: host.process.status() for host in self.running() if host.process is not None}
+    def statuses(self, asked_max: int | None = None) -> dict[str, GatewayStatus]:
+        """What every running gossipsa says of itself, or so many of them."""
+        asked = self.running()[:asked_max]
+        return {host.name: host.process.status() for host in asked if host.process is not None}
 
     def client_statuses(self) -> dict[str, tuple[ClientStatus, ...]]:
         """What every running gossipsa says of the clients whose records it has."""

@@ -181,9 +181,10 @@ class Faults:
             host.burst(client, known.endpoint.address, known.virtual_address, packets)
 
     def reconnect(self, client: str, gateway: str) -> None:
-        """The client gives up what it had and connects to a gateway that is up, from nothing."""
+        """The client gives up what it had and connects to a gateway that is up and reached, from nothing."""
         host = self._host(gateway)
-        if host.is_up and not host.is_paused and host.ike_daemon is not None:
+        is_reached = self._cluster.network.passes(client, gateway, Traffic.IKE)
+        if is_reached and host.is_up and not host.is_paused and host.ike_daemon is not None:
             self._tell("reconnected", f"{client} {gateway}")
             self._cluster.connect(client, int(client[1:]), host)
 

@@ -32,6 +32,8 @@ _RETRANSMISSION_NS = 1_000 * MILLISECOND_NS
 _RETRANSMISSION_FACTOR = 1.8
 _SENDINGS_MAX = 7
 _STUCK_SENDINGS = 4
+_RETRY_MIN_NS, _RETRY_MAX_NS = 5_000 * MILLISECOND_NS, 15_000 * MILLISECOND_NS
+"""charon's RETRY_INTERVAL and RETRY_JITTER."""
 
 _MOVING = frozenset(
     {
@@ -138,7 +140,9 @@ class IkeSession:
             )
 
     def rekey_child(self, outbound_spi: int) -> None:
-        """Replaces a CHILD_SA; nothing happens if it is gone when its turn comes."""
+        """Replaces a CHILD_SA; nothing happens if it is gone when its turn comes. Tries again if the other
+        side rekeys something itself, as charon does.
+        """
         inbound_spi = negotiation.new_esp_spi(self._random)
         nonce_i = negotiation.new_nonce(self._random)
 
@@ -161,6 +165,11 @@ class IkeSession:
             spi = negotiation.body_of(answer.payloads, PayloadType.SA)
             if old is None or len(spi) != negotiation.ESP_SPI_BYTES:
                 self._report()
+                if old is not None and _has_notify(answer, NotifyType.TEMPORARY_FAILURE):
+                    self._clock.after(
+                        self._random.randrange(_RETRY_MIN_NS, _RETRY_MAX_NS),
+                        lambda: self.rekey_child(outbound_spi),
+                    )
                 return
             child = negotiation.rekeyed_child(
                 old,
@@ -527,3 +536,7 @@ class IkeSession:
     def _report(self) -> None:
         if not self._closed:
             self._owner.session_changed(self)
+
+
+def _has_notify(message: Message, kind: NotifyType) -> bool:
+    return any(isinstance(payload, Notify) and payload.type == kind for payload in message.payloads)

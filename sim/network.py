@@ -110,6 +110,8 @@ class Network:
     """The last datagrams that were changed on their way, as they arrive."""
     _links: dict[tuple[str, str], _Link] = field(default_factory=dict)
     _connections: dict[tuple[str, str], _Stream] = field(default_factory=dict)
+    _neighbours: dict[str, dict[str, None]] = field(default_factory=dict)
+    """By node, to and from whom streams lead."""
 
     def cut(
         self, sources: Iterable[str], destinations: Iterable[str], traffic: frozenset[Traffic] = ALL_TRAFFIC
@@ -171,7 +173,7 @@ class Network:
         """Sends a frame over a reliable ordered stream: lost only if the stream breaks."""
         self.counts.frames += 1
         link = self._link(source, destination)
-        stream = self._connections.setdefault((source, destination), _Stream())
+        stream = self._stream(source, destination)
         retransmissions = 0
         while retransmissions < _RETRANSMISSIONS_MAX and link.random.random() < self.weather.loss:
             retransmissions += 1
@@ -195,11 +197,12 @@ class Network:
 
     def break_streams(self, one: str, other: str | None = None) -> None:
         """Breaks the streams between two nodes, or all of one node: what is under way on them is lost."""
-        for (source, destination), stream in self._connections.items():
-            ends = {source, destination}
-            if one in ends and (other is None or other in ends):
-                stream.generation += 1
-                stream.arrived_ns = 0
+        for neighbour in self._neighbours.get(one, ()) if other is None else (other,):
+            for ends in ((one, neighbour), (neighbour, one)):
+                stream = self._connections.get(ends)
+                if stream is not None:
+                    stream.generation += 1
+                    stream.arrived_ns = 0
 
     def _arrive(
         self, source: str, destination: str, traffic: Traffic, data: bytes, deliver: Callable[[bytes], None]
@@ -225,6 +228,14 @@ class Network:
         if link.random.random() < self.weather.lateness:
             delay_ns += link.random.randrange(self.weather.late_ns + 1)
         return delay_ns
+
+    def _stream(self, source: str, destination: str) -> _Stream:
+        stream = self._connections.get((source, destination))
+        if stream is None:
+            stream = self._connections[source, destination] = _Stream()
+            self._neighbours.setdefault(source, {})[destination] = None
+            self._neighbours.setdefault(destination, {})[source] = None
+        return stream
 
     def _link(self, source: str, destination: str) -> _Link:
         link = self._links.get((source, destination))

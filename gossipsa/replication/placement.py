@@ -9,6 +9,7 @@ that it must move and no others, and of the k the nearest takes over.
 from __future__ import annotations
 
 from collections.abc import Collection
+from itertools import islice
 from math import exp
 
 import msgspec
@@ -77,7 +78,10 @@ class Placement:
         suitors = self._weigh(candidates)
         if suitors != self._suitors:
             self._suitors = suitors
-            self._draws.keep(frozenset(suitor.name for suitor in suitors))
+            self._draws.keep(
+                {suitor.name for suitor in suitors},
+                firsts={candidate.holder.gateway for candidate in candidates},
+            )
             weights = [self._weight(suitor) for suitor in suitors]
             self._shards = tuple(
                 self._choose_for(shard, suitors, weights, self._shards[shard]) for shard in range(SHARD_COUNT)
@@ -90,51 +94,61 @@ class Placement:
         # Where all the others are being emptied, a copy at one of them is better than none.
         fit = [candidate for candidate in able if not candidate.draining] or able
         full = _overloaded(fit, load_percent_max=self._settings.load_percent_max)
-        suitors = [
+        distances_ns = {
+            candidate.holder.gateway: self._distances.distance_ns(
+                candidate.holder.gateway, candidate.round_trip_ns
+            )
+            for candidate in fit
+        }
+        self._distances.keep(distances_ns)
+        # Gateways at equal distances would be chosen by their names all over the mesh: each owner draws.
+        fit.sort(
+            key=lambda candidate: (
+                distances_ns[candidate.holder.gateway],
+                -self._draws.first(candidate.holder.gateway),
+            )
+        )
+        return tuple(
             _Suitor(
                 holder=candidate.holder,
                 site=candidate.site,
                 zone=candidate.zone,
-                distance_ns=self._distances.distance_ns(candidate.holder.gateway, candidate.round_trip_ns),
+                distance_ns=distances_ns[candidate.holder.gateway],
                 capacity=candidate.capacity,
                 suspected=candidate.suspected,
                 overloaded=candidate.holder in full,
             )
-            for candidate in fit
-        ]
-        self._distances.keep({suitor.name for suitor in suitors})
-        # Gateways at equal distances would be chosen by their names all over the mesh: each owner draws.
-        suitors.sort(key=lambda suitor: (suitor.distance_ns, -self._draws.score(suitor.name, 0, weight=1.0)))
-        return self._nearest(suitors)
+            for candidate in self._nearest(fit)
+        )
 
-    def _nearest(self, suitors: list[_Suitor]) -> tuple[_Suitor, ...]:
+    def _nearest(self, candidates: list[Candidate]) -> list[Candidate]:
         """As many as the settings say of other zones than ours; of our zone only if those are too few.
 
         More than that, if the nearest lie in fewer zones than there are copies.
         """
         wanted, copies = self._settings.candidates, self._settings.replicas
-        found: list[_Suitor] = []
+        found: list[Candidate] = []
         for is_apart in (self._is_in_other_zone, self._is_at_other_site_here, self._is_at_our_site):
             if len(found) >= copies:
                 break
-            found += [suitor for suitor in suitors if is_apart(suitor)][: wanted - len(found)]
-        zones = {suitor.zone for suitor in found if suitor.zone}
-        for suitor in suitors:
+            found += islice(filter(is_apart, candidates), wanted - len(found))
+        zones = {candidate.zone for candidate in found if candidate.zone}
+        for candidate in candidates:
             if not 0 < len(zones) < copies:
                 break
-            if self._is_in_other_zone(suitor) and suitor.zone and suitor.zone not in zones:
-                found.append(suitor)
-                zones.add(suitor.zone)
-        return tuple(found)
+            if self._is_in_other_zone(candidate) and candidate.zone and candidate.zone not in zones:
+                found.append(candidate)
+                zones.add(candidate.zone)
+        return found
 
-    def _is_in_other_zone(self, suitor: _Suitor) -> bool:
-        return not self._zone or suitor.zone != self._zone
+    def _is_in_other_zone(self, candidate: Candidate) -> bool:
+        return not self._zone or candidate.zone != self._zone
 
-    def _is_at_other_site_here(self, suitor: _Suitor) -> bool:
-        return not self._is_in_other_zone(suitor) and (not self._site or suitor.site != self._site)
+    def _is_at_other_site_here(self, candidate: Candidate) -> bool:
+        return not self._is_in_other_zone(candidate) and (not self._site or candidate.site != self._site)
 
-    def _is_at_our_site(self, suitor: _Suitor) -> bool:
-        return not self._is_in_other_zone(suitor) and not self._is_at_other_site_here(suitor)
+    def _is_at_our_site(self, candidate: Candidate) -> bool:
+        return not self._is_in_other_zone(candidate) and not self._is_at_other_site_here(candidate)
 
     def _choose_for(
         self, shard: int, suitors: tuple[_Suitor, ...], weights: list[float], current: tuple[Holder, ...]

@@ -13,6 +13,10 @@ from gossipsa.replication.record import ClientRecord
 _WAIT_NS = 1_500_000_000
 _WAIT_MAX_NS = 5_000_000_000
 _ASK_INTERVAL_NS = 400_000_000
+ASKED_MAX = 32
+"""In a larger mesh nobody is asked: who has records returns them when it sees us start."""
+RETURNED_UNASKED_MIN = ASKED_MAX // 2
+"""From so many live members on records are returned unasked: two do not see the same mesh at any moment."""
 RETURNED_MAX = 200_000
 """Clients of ours that others may return records of: as many as an IKE daemon's adapter follows."""
 
@@ -20,7 +24,8 @@ RETURNED_MAX = 200_000
 class Recall:
     """Asks, and collects the answers: of whoever joins for 1.5 s, of those that live for 5 s at most.
 
-    It ends early when everybody has answered of whom the mesh knows, once we have joined it. To begin without
+    It ends early when everybody has answered of whom the mesh knows, once we have joined it. In a mesh of
+    more than ASKED_MAX it asks nobody, and collects for 1.5 s what comes unasked. To begin without
     the records of living gateways costs much: clients that nobody names are asked of the IKE daemon, which
     then rekeys every CHILD_SA.
     """
@@ -34,14 +39,19 @@ class Recall:
         self._patience_ends_ns = now_ns + _WAIT_NS
         self._ends_ns = now_ns + _WAIT_MAX_NS
         self._running = True
+        self._asks = True
 
     @property
     def running(self) -> bool:
         return self._running
 
-    def ask(self, name: GatewayName) -> None:
-        """A gateway lives: it is asked until it answers."""
-        self._asked_ns[name] = 0
+    def ask(self, name: GatewayName, *, live: int) -> None:
+        """A gateway lives, as one of so many: it is asked until it answers, if they are not too many."""
+        self._asks = live <= ASKED_MAX
+        if self._asks:
+            self._asked_ns[name] = 0
+        else:
+            self._asked_ns.clear()
 
     def joined(self) -> None:
         """All gateways that live have been named, or there is nobody to ask."""
@@ -91,7 +101,7 @@ class Recall:
             return False
         if self._asked_ns:
             return now_ns >= self._ends_ns
-        return self._knows_all or now_ns >= self._patience_ends_ns
+        return (self._knows_all and self._asks) or now_ns >= self._patience_ends_ns
 
     def take_keepers(self, client: ClientId) -> tuple[GatewayName, ...]:
         """Returns, once, who returned a record of the client, in whatever version."""

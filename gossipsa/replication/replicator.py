@@ -52,6 +52,8 @@ _PLACED_AT_ONCE = 1_000
 """Some 10 ms of work."""
 _DROPS_MAX = 100_000
 _NONE_IN_USE: Mapping[int, NumberRange] = MappingProxyType({})
+_HAND_OVER_NS = 1_000_000_000
+"""Within this time a new owner has copies of its own, or is found dead."""
 
 ReplicationMessage = PutRecords | MoveReplicas | DropRecords | UpdateCounters
 Outbox = list[tuple[GatewayName, ReplicationMessage]]
@@ -82,6 +84,11 @@ class OwnedRecord(msgspec.Struct, gc=False):
     """By outbound SPI, numbers in the shared region that we may have sent."""
     taken: ClientRecord | None = None
     """The record as it was taken from its former owner, who may have SAs of it still."""
+
+    @property
+    def is_copied(self) -> bool:
+        """True if every replica has acknowledged it under its present epoch, in whatever version."""
+        return bool(self.copies) and all(copy.acknowledged for copy in self.copies.values())
 
     def acknowledged_by(self) -> tuple[Holder, ...]:
         return tuple(
@@ -120,6 +127,8 @@ class Replicator:
         """Copies at replicas that were taken for dead: one that lives has them still, and its lanes."""
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
         self._drops_due_ns: int | None = None
+        self._successors: dict[ClientId, tuple[GatewayName, int]] = {}
+        """Of clients in `_drops`: who owns them now, and when drops may begin."""
         self._live: set[GatewayName] = set()
         self._live_holders: frozenset[Holder] = frozenset()
         self._to_place: dict[int, None] = {}
@@ -198,6 +207,7 @@ class Replicator:
             former=tuple(dict.fromkeys(name for name in former if name != self._me.gateway)),
         )
         self._stop_waiting(record.client)
+        self._successors.pop(record.client, None)
         before = self._owned.get(record.client)
         self.index.replace(record.client, before.record.state if before else None, record.state)
         self._owned[record.client] = owned
@@ -232,10 +242,16 @@ class Replicator:
         owned.in_use = {**owned.in_use, outbound_spi: numbers}
         self._bump(owned, owned.record.with_ceilings({outbound_spi: numbers.last}))
 
-    def disown(self, client: ClientId) -> ClientRecord | None:
+    def disown(
+        self, client: ClientId, *, successor: GatewayName | None = None, now_ns: int = 0
+    ) -> ClientRecord | None:
         """Stops owning. Lanes are burnt, and our replicas drop their copies of our epoch.
 
         A new owner knows the replicas of the record that it took, and not those chosen since.
+
+        Args:
+            successor: the new owner, if there is one: it gets a moment to have copies of its own, and as
+                long as it does not live the old ones are better than none.
         """
         owned = self._owned.pop(client, None)
         if owned is None:
@@ -252,7 +268,15 @@ class Replicator:
         self._counters.pop(client, None)
         for holder in owned.copies:
             self._drop_at(holder.gateway, owned.record)
+        if successor is not None and owned.copies:
+            self._successors[client] = (successor, now_ns + _HAND_OVER_NS)
         return owned.record
+
+    def succeeded(self, client: ClientId, owner: GatewayName) -> None:
+        """A client that was ours has yet another owner."""
+        known = self._successors.get(client)
+        if known is not None:
+            self._successors[client] = (owner, known[1])
 
     def place(self, shards: ShardMap, *, alive: Iterable[Holder]) -> int:
         """Sets where copies belong. New replicas are added before old ones that live are removed (rule R6).
@@ -315,6 +339,10 @@ class Replicator:
             # There are more.
             self._drops_due_ns = None
 
+    def has_copies_at(self, gateway: GatewayName) -> bool:
+        """True if it has copies of our records, or is to get some."""
+        return any(holder.gateway == gateway for holder in self._dirty)
+
     # For audits.
 
     def holders(self) -> tuple[Holder, ...]:
@@ -373,9 +401,11 @@ class Replicator:
             for name, drops in self._drops.items():
                 if name not in self._live:
                     continue
-                versions = tuple(islice(drops.values(), CLIENTS_A_MESSAGE_MAX))
-                out.append((name, DropRecords(versions=versions)))
-                self._forget_departed(name, versions)
+                ripe = (version for version in drops.values() if self._is_ripe(version.client, now_ns))
+                versions = tuple(islice(ripe, CLIENTS_A_MESSAGE_MAX))
+                if versions:
+                    out.append((name, DropRecords(versions=versions)))
+                    self._forget_departed(name, versions)
             self._drops_due_ns = now_ns + 2 * self._settings.resend_interval_ns
         elif not self._drops:
             self._drops_due_ns = None
@@ -397,7 +427,8 @@ class Replicator:
 
     def forget_drops(self, gateway: GatewayName) -> None:
         """A gateway restarted: what it kept is gone."""
-        self._drops.pop(gateway, None)
+        for client in self._drops.pop(gateway, {}):
+            self._forget_successor(client)
         for holder in [holder for holder in self._departed if holder.gateway == gateway]:
             del self._departed[holder]
 
@@ -507,8 +538,20 @@ class Replicator:
 
     def _cancel_drop(self, gateway: GatewayName, client: ClientId) -> None:
         drops = self._drops.get(gateway)
-        if drops is not None and drops.pop(client, None) is not None and not drops:
-            del self._drops[gateway]
+        if drops is not None and drops.pop(client, None) is not None:
+            if not drops:
+                del self._drops[gateway]
+            self._forget_successor(client)
+
+    def _is_ripe(self, client: ClientId, now_ns: int) -> bool:
+        """False for a drop that waits for the new owner."""
+        successor, due_ns = self._successors.get(client, (None, 0))
+        return successor is None or (now_ns >= due_ns and successor in self._live)
+
+    def _forget_successor(self, client: ClientId) -> None:
+        """If nobody has to drop the client any more."""
+        if client in self._successors and not any(client in drops for drops in self._drops.values()):
+            del self._successors[client]
 
     def _flush_records(self, holder: Holder, dirty: dict[ClientId, None], out: Outbox, now_ns: int) -> None:
         under_way = self._under_way.setdefault(holder, {})

@@ -276,6 +276,11 @@ class Swim:
         member = self._table.get(name)
         return None if member is None else self._view(member)
 
+    @property
+    def live_count(self) -> int:
+        """How many other members are alive or suspected."""
+        return self._table.live_count
+
     def is_live(self, name: GatewayName) -> bool:
         """True for a member that is alive or suspected."""
         return self._table.live(name)

@@ -63,10 +63,10 @@ class Adoption:
         if is_alone:
             self._recall.joined()
 
-    def gateway_joined(self, name: GatewayName) -> None:
-        """It is asked, once there has been a start."""
+    def gateway_joined(self, name: GatewayName, *, live: int) -> None:
+        """It is asked, once there has been a start, if it is one of few live ones."""
         if self._recall is not None:
-            self._recall.ask(name)
+            self._recall.ask(name, live=live)
 
     def gateway_lost(self, name: GatewayName) -> None:
         """A gateway failed or left: nobody waits for its answer."""

@@ -14,6 +14,10 @@ from gossipsa.takeover.messages import AcknowledgeOwnership, AnnounceOwnership, 
 from gossipsa.takeover.peers import Peers
 
 _RESEND_NS = 500_000_000
+_COPIES_NS = 50_000_000
+"""Until we look again whether there are copies."""
+_PATIENCE_NS = 3_000_000_000
+"""Longer than it takes to find a replica dead, and choose another one."""
 
 
 class Announcer:
@@ -23,22 +27,25 @@ class Announcer:
         self._peers = peers
         self._replicator = replicator
         self._outbox = outbox
-        self._waiting: dict[GatewayName, dict[ClientId, None]] = {}
+        self._waiting: dict[GatewayName, dict[ClientId, int | None]] = {}
+        """By gateway: clients, and when to tell of them whether they have copies or not; None if that is yet
+        to be determined."""
         self._due_ns: dict[GatewayName, int] = {}
 
     def tell(self, name: GatewayName, client: ClientId) -> None:
         """Queues an announcement of a client that we own."""
-        self._waiting.setdefault(name, {})[client] = None
-        self._due_ns[name] = 0
+        self._queue(name, client, patient=False)
 
     def tell_former(self, client: ClientId) -> None:
-        """Queues announcements to every former holder that does not keep a copy now."""
+        """Queues announcements to every former holder that does not keep a copy now: it drops what it has as
+        soon as it hears, and so it hears when others have copies.
+        """
         owned = self._replicator.get(client)
         if owned is not None:
             keeping = {holder.gateway for holder in owned.copies}
             for name in owned.former:
                 if name not in keeping:
-                    self.tell(name, client)
+                    self._queue(name, client, patient=True)
 
     def gateway_alive(self, name: GatewayName) -> None:
         """A gateway is back: what it missed is due at once."""
@@ -64,17 +71,23 @@ class Announcer:
                 continue
             waiting = self._waiting[name]
             ownerships = []
-            for client in tuple(waiting):
+            waits = False
+            for client, patience_ends_ns in tuple(waiting.items()):
                 owned = self._replicator.get(client)
                 if owned is None:
                     del waiting[client]
+                    continue
+                if patience_ends_ns is None:
+                    patience_ends_ns = waiting[client] = now_ns + _PATIENCE_NS  # noqa: PLW2901
+                if now_ns < patience_ends_ns and not owned.is_copied:
+                    waits = True
                     continue
                 ownerships.append(
                     Ownership(client=client, owner=owned.record.owner, epoch=owned.record.epoch)
                 )
                 if len(ownerships) == CLIENTS_A_MESSAGE_MAX:
                     break
-            self._due_ns[name] = now_ns + _RESEND_NS
+            self._due_ns[name] = now_ns + (_COPIES_NS if waits else _RESEND_NS)
             if ownerships:
                 self._outbox.send(name, AnnounceOwnership(ownerships=tuple(ownerships)))
 
@@ -89,3 +102,9 @@ class Announcer:
             ),
             default=None,
         )
+
+    def _queue(self, name: GatewayName, client: ClientId, *, patient: bool) -> None:
+        waiting = self._waiting.setdefault(name, {})
+        if not patient or client not in waiting:
+            waiting[client] = None if patient else 0
+        self._due_ns[name] = 0

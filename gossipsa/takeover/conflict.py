@@ -78,7 +78,7 @@ class Conflicts:
         client = owned.record.client
         known, since_ns = self._open.get(client, (None, now_ns))
         if known is None and not self._is_heard(client, now_ns):
-            self.give_up(owned, now_ns=now_ns)
+            self.give_up(owned, rival.gateway, now_ns=now_ns)
             return True
         if known is None:
             self._outbox.report("owner-contested", client=client, gateway=rival.gateway)
@@ -109,6 +109,9 @@ class Conflicts:
         asserted.taken = owned.taken
         self._outbox.report("owner-asserted", client=record.client, gateway=rival.gateway)
         self._announcer.tell_former(record.client)
+        if all(holder.gateway != rival.gateway for holder in asserted.copies):
+            # It may be sending to the client: it does not wait until there are copies.
+            self._announcer.tell(rival.gateway, record.client)
         self._rekeys.schedule(record.client, now_ns=now_ns)
 
     def is_leaving(self, client: ClientId) -> bool:
@@ -126,11 +129,11 @@ class Conflicts:
             if now_ns - heard_ns <= RECENT_NS:
                 break
             del self._heard_ns[client]
-        for client, (_, since_ns) in tuple(self._open.items()):
+        for client, (rival, since_ns) in tuple(self._open.items()):
             if now_ns - since_ns >= PATIENCE_NS:
                 owned = self._replicator.get(client)
                 if owned is not None:
-                    self.give_up(owned, now_ns=now_ns)
+                    self.give_up(owned, rival.gateway, now_ns=now_ns)
                 self._forget(client)
 
     def next_deadline_ns(self) -> int | None:
@@ -142,12 +145,12 @@ class Conflicts:
         heard_ns = self._heard_ns.get(client)
         return heard_ns is not None and now_ns - heard_ns <= RECENT_NS
 
-    def give_up(self, owned: OwnedRecord, *, now_ns: int) -> None:
+    def give_up(self, owned: OwnedRecord, successor: GatewayName, *, now_ns: int) -> None:
         """A higher epoch owns the client (rule R5): SAs go first, and no DELETE is sent."""
-        if self.disown(owned, now_ns=now_ns):
+        if self.disown(owned, successor, now_ns=now_ns):
             self.take_out(owned.record)
 
-    def disown(self, owned: OwnedRecord, *, now_ns: int) -> bool:
+    def disown(self, owned: OwnedRecord, successor: GatewayName, *, now_ns: int) -> bool:
         """A higher epoch owns the client: from here on it is leaving.
 
         Returns:
@@ -159,7 +162,7 @@ class Conflicts:
         if self._coordinator.superseded(record.client, None, now_ns=now_ns):
             return False
         self._leaving[record.client] = None
-        self._replicator.disown(record.client)
+        self._replicator.disown(record.client, successor=successor, now_ns=now_ns)
         return True
 
     def take_out(self, record: ClientRecord) -> None:

@@ -190,7 +190,7 @@ class Handovers:
         ):
             return False
         self._fire(handover, HandoverEvent.TAKEN, now_ns)
-        if self._conflicts.disown(owned, now_ns=now_ns):
+        if self._conflicts.disown(owned, rival.gateway, now_ns=now_ns):
             handover.taken = (owned.record, rival.epoch)
         else:
             self._forget(handover)

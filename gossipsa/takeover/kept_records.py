@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gossipsa.identifiers import Endpoint, Epoch, GatewayName, Holder
+from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, Holder
 from gossipsa.outbox import Outbox
 from gossipsa.replication.messages import (
     AcknowledgeDrops,
@@ -17,6 +17,7 @@ from gossipsa.replication.messages import (
     ReturnRecords,
     UpdateCounters,
 )
+from gossipsa.replication.recall import RETURNED_UNASKED_MIN
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
 from gossipsa.replication.store import RecordStore
@@ -159,10 +160,36 @@ class KeptRecords:
             sender, OfferClients(offers=tuple(fresh)), willing=willing, now_ns=now_ns
         )
 
+    def gateway_started(self, name: GatewayName, *, live: int) -> None:
+        """A gateway is there that was not, or not in this boot: one of so many live ones."""
+        if live >= RETURNED_UNASKED_MIN:
+            records = self._records_for(name)
+            if records:
+                self._return(name, records)
+
+    def taken_over(self, client: ClientId) -> None:
+        """A client is ours now. Its former owner may have begun anew, and asked us, while we were taking it:
+        it did not hear of the client then, and may have its SAs.
+        """
+        owned = self._replicator.get(client)
+        if owned is None or owned.taken is None:
+            return
+        former = self._peers.holder(owned.taken.owner)
+        if (
+            former is not None
+            and former.boot != owned.taken.epoch.boot
+            and self._peers.is_live(former.gateway)
+        ):
+            self._return(former.gateway, [self._as_served_by(former.gateway, owned.taken)])
+
     def hear_recall(self, sender: Holder) -> None:
         """An owner that started anew asks for its records."""
+        self._return(sender.gateway, self._records_for(sender.gateway))
+
+    def _records_for(self, name: GatewayName) -> list[ClientRecord]:
+        """What is here of clients that a gateway may serve: they are its own, or were."""
         records = []
-        for client in self._store.clients_of(sender.gateway):
+        for client in self._store.clients_of(name):
             state = self._coordinator.state_of(client)
             record = self._store.get(client)
             if record is not None and (state is None or state in _RETURNED_STATES):
@@ -171,14 +198,17 @@ class KeptRecords:
         # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
         # word, ends what it adopts.
         for owned in self._replicator.owned():
-            if sender.gateway in owned.record.former_owners:
-                records.append(self._as_served_by(sender.gateway, owned.taken or owned.record))
+            if name in owned.record.former_owners:
+                records.append(self._as_served_by(name, owned.taken or owned.record))
+        return records
+
+    def _return(self, name: GatewayName, records: list[ClientRecord]) -> None:
         parts = [
             tuple(records[start : start + _RETURN_RECORDS_MAX])
             for start in range(0, len(records), _RETURN_RECORDS_MAX)
         ] or [()]
         for part in parts:
-            self._outbox.send(sender.gateway, ReturnRecords(records=part, last=part is parts[-1]))
+            self._outbox.send(name, ReturnRecords(records=part, last=part is parts[-1]))
 
     def _as_served_by(self, name: GatewayName, record: ClientRecord) -> ClientRecord:
         """What a gateway that owned a client before others did may have of it still.
@@ -202,6 +232,7 @@ class KeptRecords:
         if newer is not None and newer.epoch > record.epoch:
             self._outbox.report("record-stale", gateway=sender.gateway, client=record.client)
             return _ownership(newer)
+        self._replicator.succeeded(record.client, record.owner)
         self._coordinator.superseded(record.client, record.epoch, now_ns=now_ns)
         self._reconnections.forget_predecessors(record, now_ns=now_ns)
         if known_owner != sender.gateway and self._peers.is_live(known_owner):
@@ -230,6 +261,7 @@ class KeptRecords:
                 return False
         if ownership.owner != sender.gateway:
             return False
+        self._replicator.succeeded(ownership.client, ownership.owner)
         record = self._store.peek(ownership.client)
         if record is not None and record.epoch < ownership.epoch:
             self._coordinator.superseded(ownership.client, ownership.epoch, now_ns=now_ns)

@@ -11,7 +11,8 @@ _IN_TRANSIT_NS = 3 * SECOND_NS
 
 
 class KeyHoldersAreFew(Checker):
-    """When all is quiet, the owner of a client and the replicas that it names hold its record, k at most.
+    """When all is quiet, the owner of a client and the replicas that it names hold its record: k at most, and
+    the gateway to which it is to return, where clients return.
 
     Others may for a moment, until they are told.
     """
@@ -30,7 +31,8 @@ class KeyHoldersAreFew(Checker):
         self._check()
 
     def _check(self) -> None:
-        holders_max = self.cluster.settings.replication.replicas + 1
+        settings = self.cluster.settings
+        holders_max = settings.replication.replicas + 1 + bool(settings.takeover.return_after_ns)
         holders: dict[str, list[str]] = {}
         named: dict[str, set[str]] = {}
         for gateway, entries in self.cluster.client_statuses().items():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 from sim.checkers.checker import Checker, Patience
 from sim.cluster import Cluster
-from sim.network import Traffic
+from sim.network import MESH_TRAFFIC, Traffic
 from sim.observations import ClientConnected, ClientDismissed, ClientMoved, FaultInjected, Observation
 from sim.virtual_clock import SECOND_NS
 
@@ -43,24 +45,38 @@ class BystandersStay(Checker):
     whose kernel has nothing left of the client, or that was to be emptied.
 
     So nobody moves when gossipsa alone dies or stalls, nor when only the mesh's port is filtered, nor twice
-    after one death.
+    after one death; but two that take over after one death, and do not hear each other, may both be answered.
     """
 
-    observes = (ClientMoved, FaultInjected)
+    observes = (ClientConnected, ClientMoved, FaultInjected)
 
     def __init__(self, cluster: Cluster, patience: Patience) -> None:
         super().__init__(cluster, patience)
         self._silent_ns: dict[str, int] = {}
+        self._apart_ns: dict[tuple[str, str], int] = {}
+        """When two gateways last could not talk to each other over the mesh."""
+        self._came_ns: dict[str, int] = {}
+        """By client that was moved: when it came to the gateway that it has."""
         self._planned = _PlannedMoves(cluster)
 
     def sample(self) -> None:
         for name in self.cluster.hosts:
             if self._is_silent(name):
                 self._silent_ns[name] = self.now_ns
+        network = self.cluster.network
+        for one, other in permutations(self.cluster.hosts, 2) if network.cuts else ():
+            if not all(network.passes(one, other, traffic) for traffic in MESH_TRAFFIC):
+                self._apart_ns[one, other] = self.now_ns
 
     def observe(self, observation: Observation) -> None:
         self._planned.observe(observation)
-        if not isinstance(observation, ClientMoved) or self._planned.covers(observation):
+        if isinstance(observation, ClientConnected):
+            self._came_ns.pop(observation.client, None)
+        if not isinstance(observation, ClientMoved):
+            return
+        came_ns = self._came_ns.get(observation.client)
+        self._came_ns[observation.client] = self.now_ns
+        if self._planned.covers(observation) or self._is_taken_twice(observation, came_ns):
             return
         source = observation.source
         client = self.cluster.clients[observation.client]
@@ -73,6 +89,16 @@ class BystandersStay(Checker):
             raise self.violated(
                 f"{observation.client} was moved from {source}, which answers, to {observation.destination}"
             )
+
+    def _is_taken_twice(self, move: ClientMoved, came_ns: int | None) -> bool:
+        """True for the second of two takers that did not hear each other, soon after the first."""
+        apart_ns = self._apart_ns.get((move.source, move.destination))
+        return (
+            came_ns is not None
+            and apart_ns is not None
+            and self.now_ns - came_ns <= _AFTERMATH_NS
+            and apart_ns >= came_ns - _AFTERMATH_NS
+        )
 
     def _is_silent(self, name: str) -> bool:
         host = self.cluster.hosts[name]

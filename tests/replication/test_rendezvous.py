@@ -19,8 +19,9 @@ def test_a_score_is_positive_and_always_the_same(
     draws = Draws(owner)
     score = draws.score(candidate, shard, weight=weight)
     assert score > 0
-    draws.keep(frozenset())
+    draws.keep((), firsts=())
     assert draws.score(candidate, shard, weight=weight) == score
+    assert draws.first(candidate) == draws.score(candidate, 0, weight=1.0)
 
 
 @given(names, names, st.integers(0, SHARD_COUNT - 1), st.floats(0.001, 1e6))

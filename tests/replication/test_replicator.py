@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -364,3 +365,33 @@ def test_full_frames_wait_for_nothing() -> None:
     ((_, message),) = mesh.owner.flush(now_ns=SECOND + 1)
     assert isinstance(message, PutRecords)
     assert len(message.copies) == 64
+
+
+def _drops(outbox: Sequence[tuple[GatewayName, object]]) -> list[GatewayName]:
+    return [to for to, message in outbox if isinstance(message, DropRecords)]
+
+
+def test_former_owner_drops_copies_when_the_new_owner_lives_and_had_time_for_its_own() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.settle()
+    mesh.owner.disown(client_id(1), successor=D.gateway, now_ns=mesh.now_ns)
+    assert _drops(mesh.owner.flush(now_ns=mesh.now_ns)) == []
+    assert _drops(mesh.owner.flush(now_ns=mesh.now_ns + 2 * SECOND)) == [B.gateway, C.gateway]
+    mesh.settle()
+    assert client_id(1) not in mesh.stores[B]
+
+
+def test_former_owner_leaves_copies_alone_while_the_new_owner_is_dead() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B, C), alive=(B, C, D))
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    mesh.settle()
+    mesh.owner.disown(client_id(1), successor=D.gateway, now_ns=mesh.now_ns)
+    mesh.owner.place(everywhere(B, C), alive=(B, C))
+    mesh.settle()
+    assert client_id(1) in mesh.stores[B]
+    mesh.owner.succeeded(client_id(1), C.gateway)
+    mesh.settle()
+    assert client_id(1) not in mesh.stores[B]
