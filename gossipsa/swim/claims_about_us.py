@@ -8,6 +8,7 @@ from gossipsa.swim.credentials import Credentials
 from gossipsa.swim.dissemination import PiggybackQueue
 from gossipsa.swim.evidence import Evidence, words_of
 from gossipsa.swim.health import LocalHealth
+from gossipsa.swim.member import Member
 from gossipsa.swim.membership import Membership
 from gossipsa.swim.messages import Update, Yielded, Yielding
 from gossipsa.swim.name_rivals import Answer, NameRivals
@@ -19,6 +20,8 @@ from gossipsa.swim.verifier import Verifier
 
 YIELDING_TOLD_MAX = 8
 """Members told that we yield our name; each tells the host that keeps it."""
+FAREWELL_PASSES = 4
+"""How often each tells it: packets get lost, and some still go to the host that is silent now."""
 
 
 class ClaimsAboutUs:
@@ -85,10 +88,21 @@ class ClaimsAboutUs:
             self._events.append(NameClash(boot=boot))
 
     def handle_yielding(self, sender: GatewayName, boot: BootId, farewell: Yielding) -> None:
-        """A host gave its name up: tell the one that keeps it that there was another one."""
+        """A host gave its name up: the one that keeps it is to be told that there was another one.
+
+        Not at once: our session under this name may be the one with the host that gave it up.
+        """
         member = self._table.get(sender)
         if member is not None and member.boot == farewell.successor:
-            self._outbox.post(sender, Yielded(boot=boot, signature=farewell.signature))
+            member.rival, member.rival_passes = Yielded(boot=boot, signature=farewell.signature), 0
+
+    def pass_on_farewell(self, member: Member) -> None:
+        """A packet of the boot that keeps its name arrived: it is there, and hears us."""
+        if member.rival is not None:
+            self._outbox.post(member.name, member.rival)
+            member.rival_passes += 1
+            if member.rival_passes == FAREWELL_PASSES:
+                member.rival = None
 
     def handle_yielded(self, sender: GatewayName, yielded: Yielded, *, now_ns: int) -> None:
         """Another boot of our name gave way to us."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import msgspec
 
 from gossipsa.identifiers import BootId, Endpoint, GatewayName
-from gossipsa.swim.messages import EVIDENCE_MAX, MemberState, Testimony, Update
+from gossipsa.swim.messages import EVIDENCE_MAX, MemberState, Testimony, Update, Yielded
 from gossipsa.swim.reachability import Way
 from gossipsa.swim.round_trip import RoundTrip
 from gossipsa.swim.suspicion import Suspicion
@@ -75,6 +75,10 @@ class Member(msgspec.Struct, kw_only=True):
     """A verdict of others that we doubt: to be checked, and told to the member so that it refutes."""
     spoken_boot: BootId | None = None
     """The boot in its last packet, if it is not `boot`: it restarted and was not announced yet."""
+    rival: Yielded | None = None
+    """What another host of this name said when it gave way, to be passed on when the member is heard next."""
+    rival_passes: int = 0
+    """How often that was passed on."""
     round_trip: RoundTrip = msgspec.field(default_factory=RoundTrip)
     heard_ns: int = NEVER_NS
     """Last packet of this boot, first hand."""

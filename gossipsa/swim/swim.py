@@ -731,6 +731,7 @@ class Swim:
         else:
             member.spoken_boot = None
             self._note_life(member)
+            self._about_us.pass_on_farewell(member)
             if member.state is MemberState.FAILED:
                 self._outbox.open(sender)
 
