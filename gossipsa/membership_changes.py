@@ -122,6 +122,8 @@ class MembershipChanges:
                 self._outbox.report("name-clash", detail="another host speaks under our name")
             case swim_events.NameLost():
                 self._outbox.report("name-lost", detail="a newer host keeps our name, we left the mesh")
+            case swim_events.MemberYielded(name=name, boot=boot):
+                self._port.forget_boot(name, boot)
             case swim_events.Stalled(late_ns=late_ns):
                 self._outbox.report("stalled", detail=f"{late_ns / 1e6:.0f} ms late")
 

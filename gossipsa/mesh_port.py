@@ -6,7 +6,7 @@ import contextlib
 
 from gossipsa.contacts import Contacts
 from gossipsa.effects import CloseStream, SendDatagram, SendFrame
-from gossipsa.identifiers import Endpoint, GatewayName, Holder
+from gossipsa.identifiers import BootId, Endpoint, GatewayName, Holder
 from gossipsa.introductions import Introductions
 from gossipsa.mesh_message import MESSAGE_DECODER, MeshMessage
 from gossipsa.mesh_view import MeshView
@@ -135,6 +135,10 @@ class MeshPort:
         self._sessions.forget(name)
         self._contacts.forget(name)
         self._outbox.do(CloseStream(to=name))
+
+    def forget_boot(self, name: GatewayName, boot: BootId) -> None:
+        """One of two hosts of this name is silent from now on: what we say is for the other one."""
+        self._sessions.forget_boot(name, boot)
 
     def _refuse(self, data: bytes, source: Endpoint | None, error: SealError, now_ns: int) -> None:
         if error.reason == STRANGER_REASON and source is not None:

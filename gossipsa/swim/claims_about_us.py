@@ -13,7 +13,7 @@ from gossipsa.swim.membership import Membership
 from gossipsa.swim.messages import Update, Yielded, Yielding
 from gossipsa.swim.name_rivals import Answer, NameRivals
 from gossipsa.swim.outbox import Outbox
-from gossipsa.swim.outputs import Event, NameClash, NameLost
+from gossipsa.swim.outputs import Event, MemberYielded, NameClash, NameLost
 from gossipsa.swim.refutation import OwnClaim
 from gossipsa.swim.sites import SiteRings
 from gossipsa.swim.verifier import Verifier
@@ -93,12 +93,13 @@ class ClaimsAboutUs:
         Not at once: our session under this name may be the one with the host that gave it up.
         """
         member = self._table.get(sender)
-        if member is not None and member.boot == farewell.successor:
+        if member is not None and member.boot != boot:
+            self._events.append(MemberYielded(name=sender, boot=boot))
             member.rival, member.rival_passes = Yielded(boot=boot, signature=farewell.signature), 0
 
     def pass_on_farewell(self, member: Member) -> None:
         """A packet of the boot that keeps its name arrived: it is there, and hears us."""
-        if member.rival is not None:
+        if member.rival is not None and member.rival.boot != member.boot:
             self._outbox.post(member.name, member.rival)
             member.rival_passes += 1
             if member.rival_passes == FAREWELL_PASSES:

@@ -136,6 +136,14 @@ class NameLost(msgspec.Struct, frozen=True, kw_only=True):
     successor: BootId
 
 
+class MemberYielded(msgspec.Struct, frozen=True, kw_only=True):
+    """Of two hosts under a member's name one gave it up: it hears nothing any more."""
+
+    name: GatewayName
+    boot: BootId
+    """Of the host that is silent now."""
+
+
 class Stalled(msgspec.Struct, frozen=True, kw_only=True):
     """Our own timer came late. Pending probes start again, and suspicions are prolonged by as much."""
 
@@ -159,6 +167,7 @@ Event = (
     | MemberSteady
     | NameClash
     | NameLost
+    | MemberYielded
     | Stalled
 )
 Output = Send | Event

@@ -305,6 +305,17 @@ class Sessions:
             self._drop(conversation, session)
         self._end_pending(conversation)
 
+    def forget_boot(self, name: GatewayName, boot: BootId) -> None:
+        """One of two hosts with one identity gave its name up: what is sealed is for the other one again."""
+        conversation = self._conversations.get(name)
+        if conversation is None:
+            return
+        for session in tuple(conversation.sessions):
+            if session.boot == boot:
+                self._drop(conversation, session)
+        for session in conversation.sessions:
+            session.superseded = False
+
     def _conversation(self, peer: Peer) -> _Conversation:
         """The conversation with a peer; a new one if it has new keys."""
         known = self._conversations.get(peer.name)

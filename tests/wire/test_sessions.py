@@ -251,6 +251,22 @@ def test_replayed_hellos_do_not_push_out_a_live_session(pair: dict[GatewayName, 
     assert [got.payload for got in deliver(pair, B, b"still here", now_ns=2)] == [b"still here"]
 
 
+def test_what_is_sealed_is_for_the_other_twin_again_when_one_of_them_is_forgotten(
+    pair: dict[GatewayName, Sessions],
+) -> None:
+    stays = established(pair)[A]
+    yields = pair[A] = make_sessions(A, boot=7)
+    deliver(pair, A, b"a twin was here")
+    assert pair[B].boot_of(A, now_ns=1) == BootId(bytes([7]) * 16)
+    pair[B].forget_boot(A, BootId(bytes([7]) * 16))
+    for sealed in pair[B].seal(A, b"you stay", channel=Channel.DATAGRAM, now_ns=2):
+        with pytest.raises(SealError, match="unknown session"):
+            yields.open(sealed.data, now_ns=2)
+        opened, _ = stays.open(sealed.data, now_ns=2)
+        assert opened is not None
+        assert opened.payload == b"you stay"
+
+
 def test_oversized_payload_and_datagram_are_refused(pair: dict[GatewayName, Sessions]) -> None:
     with pytest.raises(MessageTooLongError):
         pair[A].seal(B, bytes(DATAGRAM_PAYLOAD_BYTES_MAX + 1), channel=Channel.DATAGRAM, now_ns=0)
