@@ -197,7 +197,11 @@ def _sessions() -> Target:
         refuses=(SealError,),
         seeds=tuple(seeds),
         input_bytes_max=FRAME_BYTES_MAX,
-        covers=(name_of(Sessions.open), "gossipsa.wire.sessions:_Session.open"),
+        covers=(
+            name_of(Sessions.open),
+            "gossipsa.wire.sessions:_Session.open",
+            "gossipsa.wire.sessions:_Opener.open",
+        ),
     )
 
 
