@@ -271,10 +271,10 @@ class Clients:
                 self._kept_records.hear_announcement(sender, message, now_ns=now_ns)
             case takeover.AcknowledgeOwnership():
                 self._announcer.hear_acknowledgement(sender.gateway, message)
-            case replication.RecallRecords():
-                self._kept_records.hear_recall(sender)
+            case replication.RecallRecords(shard=shard):
+                self._kept_records.hear_recall(sender, shard)
             case replication.ReturnRecords():
-                self._adoption.hear_return(sender, message)
+                self._adoption.hear_return(sender, message, now_ns=now_ns)
             case replication.ReleaseRecords(versions=versions):
                 self._coordinator.hear_release(sender, versions, now_ns=now_ns)
 

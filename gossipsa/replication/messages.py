@@ -110,6 +110,9 @@ class UpdateCounters(Value, frozen=True, tag=5):
 class RecallRecords(Value, frozen=True, tag=11):
     """A gateway that started anew asks the others for the records of its clients."""
 
+    shard: Shard = 0
+    """From which shard on. An answer says with which to go on."""
+
 
 class ReturnRecords(Value, frozen=True, tag=12):
     """Answer to a recall: records whose owner is the one who asked, or was until we took over."""
@@ -117,6 +120,8 @@ class ReturnRecords(Value, frozen=True, tag=12):
     records: Annotated[tuple[ClientRecord, ...], ListLength]
     last: bool
     """True for the last message of the answer."""
+    following: Annotated[int, Meta(ge=0, le=SHARD_COUNT)] = 0
+    """Where the next question has to go on; SHARD_COUNT if this was all, 0 if it answers no question."""
 
 
 class ReleaseRecords(Value, frozen=True, tag=13):

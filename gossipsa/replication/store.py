@@ -69,6 +69,9 @@ class RecordStore:
     def clients_of(self, owner: GatewayName) -> tuple[ClientId, ...]:
         return tuple(client for shard in self._of_owner.get(owner, {}).values() for client in shard)
 
+    def clients_of_shard(self, owner: GatewayName, shard: int) -> tuple[ClientId, ...]:
+        return tuple(self._of_owner.get(owner, {}).get(shard, ()))
+
     def versions_of_shard(self, owner: GatewayName, shard: int) -> Iterator[RecordVersion]:
         """What is here of one shard of an owner."""
         for client in self._of_owner.get(owner, {}).get(shard, ()):

@@ -15,7 +15,6 @@ from gossipsa.outbox import Outbox
 from gossipsa.replication.messages import (
     CLIENTS_A_MESSAGE_MAX,
     DropRecords,
-    RecallRecords,
     RecordVersion,
     ReleaseRecords,
     ReturnRecords,
@@ -82,16 +81,16 @@ class Adoption:
             return
         if has_joined:
             self._recall.joined()
-        for name in self._recall.take_questions(now_ns=now_ns):
-            self._outbox.send(name, RecallRecords())
+        for name, question in self._recall.take_questions(now_ns=now_ns):
+            self._outbox.send(name, question)
         if self._recall.is_due(now_ns=now_ns):
             self._adopt(self._recall)
 
-    def hear_return(self, sender: Holder, message: ReturnRecords) -> None:
+    def hear_return(self, sender: Holder, message: ReturnRecords, *, now_ns: int) -> None:
         """Records of ours, from one that keeps them or took them over."""
         recall = self._recall
         assert recall is not None
-        refused = recall.hear(sender.gateway, message)
+        refused = recall.hear(sender.gateway, message, now_ns=now_ns)
         if refused:
             self._outbox.report("record-refused", gateway=sender.gateway, count=refused)
         if not recall.running and message.last:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from gossipsa.identifiers import ClientId, Endpoint, Epoch, GatewayName, Holder
@@ -20,6 +22,7 @@ from gossipsa.replication.messages import (
 from gossipsa.replication.recall import RETURNED_UNASKED_MIN
 from gossipsa.replication.record import ClientRecord
 from gossipsa.replication.replicator import OwnedRecord, Replicator
+from gossipsa.replication.shards import SHARD_COUNT
 from gossipsa.replication.store import RecordStore
 from gossipsa.takeover.announcer import Announcer
 from gossipsa.takeover.conflict import Conflicts, Rival
@@ -31,6 +34,8 @@ from gossipsa.takeover.reconnections import Reconnections
 from gossipsa.takeover.states import State
 
 _RETURN_RECORDS_MAX = 64
+_RETURNED_AT_ONCE = 1_024
+"""Some 20 ms of work, and 600 kB for the stream to the gateway that asks."""
 _RETURNED_STATES = frozenset({State.WAITING, State.CLAIMING, State.YIELDED, State.HELD})
 """Of a takeover that has not touched the client: its owner may have it back."""
 
@@ -161,11 +166,18 @@ class KeptRecords:
         )
 
     def gateway_started(self, name: GatewayName, *, live: int) -> None:
-        """A gateway is there that was not, or not in this boot: one of so many live ones."""
-        if live >= RETURNED_UNASKED_MIN:
-            records = self._records_for(name)
-            if records:
-                self._return(name, records)
+        """A gateway is there that was not, or not in this boot: one of so many live ones.
+
+        It is given the first part of what there is, and asks for the others.
+        """
+        if live < RETURNED_UNASKED_MIN:
+            return
+        records: list[ClientRecord] = []
+        shard = 0
+        while not records and shard < SHARD_COUNT:
+            records, shard = self._part_for(name, shard)
+        if records:
+            self._return(name, records, following=shard)
 
     def taken_over(self, client: ClientId) -> None:
         """A client is ours now. Its former owner may have begun anew, and asked us, while we were taking it:
@@ -182,33 +194,43 @@ class KeptRecords:
         ):
             self._return(former.gateway, [self._as_served_by(former.gateway, owned.taken)])
 
-    def hear_recall(self, sender: Holder) -> None:
-        """An owner that started anew asks for its records."""
-        self._return(sender.gateway, self._records_for(sender.gateway))
+    def hear_recall(self, sender: Holder, shard: int) -> None:
+        """An owner that started anew asks for its records, from a shard on."""
+        records, following = self._part_for(sender.gateway, shard)
+        self._return(sender.gateway, records, following=following)
 
-    def _records_for(self, name: GatewayName) -> list[ClientRecord]:
-        """What is here of clients that a gateway may serve: they are its own, or were."""
-        records = []
-        for client in self._store.clients_of(name):
-            state = self._coordinator.state_of(client)
-            record = self._store.get(client)
-            if record is not None and (state is None or state in _RETURNED_STATES):
-                records.append(record)
-        # What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
-        # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
-        # word, ends what it adopts.
-        for owned in self._replicator.owned():
-            if name in owned.record.former_owners:
-                records.append(self._as_served_by(name, owned.taken or owned.record))
-        return records
+    def _part_for(self, name: GatewayName, shard: int) -> tuple[list[ClientRecord], int]:
+        """What is here, from a shard on, of clients that a gateway may serve: they are its own, or were.
 
-    def _return(self, name: GatewayName, records: list[ClientRecord]) -> None:
+        Returns:
+            Not much more than are returned at once, and the shard to go on with: SHARD_COUNT for none.
+        """
+        records: list[ClientRecord] = []
+        while shard < SHARD_COUNT and len(records) < _RETURNED_AT_ONCE:
+            records += self._to_return(name, shard)
+            shard += 1
+        return records, shard
+
+    def _return(self, name: GatewayName, records: list[ClientRecord], *, following: int = 0) -> None:
         parts = [
             tuple(records[start : start + _RETURN_RECORDS_MAX])
             for start in range(0, len(records), _RETURN_RECORDS_MAX)
         ] or [()]
         for part in parts:
-            self._outbox.send(name, ReturnRecords(records=part, last=part is parts[-1]))
+            self._outbox.send(name, ReturnRecords(records=part, last=part is parts[-1], following=following))
+
+    def _to_return(self, name: GatewayName, shard: int) -> Iterator[ClientRecord]:
+        for client in self._store.clients_of_shard(name, shard):
+            state = self._coordinator.state_of(client)
+            record = self._store.get(client)
+            if record is not None and (state is None or state in _RETURNED_STATES):
+                yield record
+        # What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
+        # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
+        # word, ends what it adopts. Those are in shards of ours.
+        for owned in self._replicator.owned_in(shard):
+            if name in owned.record.former_owners:
+                yield self._as_served_by(name, owned.taken or owned.record)
 
     def _as_served_by(self, name: GatewayName, record: ClientRecord) -> ClientRecord:
         """What a gateway that owned a client before others did may have of it still.
