@@ -148,9 +148,9 @@ class Replicator:
     def owned(self) -> Iterator[OwnedRecord]:
         return iter(self._owned.values())
 
-    def owned_in(self, shard: int) -> Iterator[OwnedRecord]:
+    def owned_in(self, shard: int) -> tuple[OwnedRecord, ...]:
         """Those of one of our shards."""
-        return (self._owned[client] for client in self._in_shard[shard])
+        return tuple(self._owned[client] for client in self._in_shard[shard])
 
     def away(self) -> Iterator[ClientRecord]:
         """Owned clients that connected to another gateway."""

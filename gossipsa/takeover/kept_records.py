@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -36,6 +36,7 @@ from gossipsa.takeover.states import State
 _RETURN_RECORDS_MAX = 64
 _RETURNED_AT_ONCE = 1_024
 """Some 20 ms of work, and 600 kB for the stream to the gateway that asks."""
+_LOOKED_AT_AT_ONCE = 16_384
 _RETURNED_STATES = frozenset({State.WAITING, State.CLAIMING, State.YIELDED, State.HELD})
 """Of a takeover that has not touched the client: its owner may have it back."""
 
@@ -170,12 +171,14 @@ class KeptRecords:
 
         It is given the first part of what there is, and asks for the others.
         """
-        if live < RETURNED_UNASKED_MIN:
+        owner = self._peers.holder(name)
+        if owner is None or live < RETURNED_UNASKED_MIN:
             return
         records: list[ClientRecord] = []
         shard = 0
         while not records and shard < SHARD_COUNT:
-            records, shard = self._part_for(name, shard)
+            # Most have nothing of it, and say so to nobody.
+            records, shard = self._part_for(owner, shard)
         if records:
             self._return(name, records, following=shard)
 
@@ -196,18 +199,23 @@ class KeptRecords:
 
     def hear_recall(self, sender: Holder, shard: int) -> None:
         """An owner that started anew asks for its records, from a shard on."""
-        records, following = self._part_for(sender.gateway, shard)
+        records, following = self._part_for(sender, shard)
         self._return(sender.gateway, records, following=following)
 
-    def _part_for(self, name: GatewayName, shard: int) -> tuple[list[ClientRecord], int]:
+    def _part_for(self, owner: Holder, shard: int) -> tuple[list[ClientRecord], int]:
         """What is here, from a shard on, of clients that a gateway may serve: they are its own, or were.
 
         Returns:
             Not much more than are returned at once, and the shard to go on with: SHARD_COUNT for none.
         """
         records: list[ClientRecord] = []
-        while shard < SHARD_COUNT and len(records) < _RETURNED_AT_ONCE:
-            records += self._to_return(name, shard)
+        looked_at = 0
+        while shard < SHARD_COUNT and len(records) < _RETURNED_AT_ONCE and looked_at < _LOOKED_AT_AT_ONCE:
+            kept = self._store.clients_of_shard(owner.gateway, shard)
+            owned = self._replicator.owned_in(shard)
+            looked_at += len(kept) + len(owned)
+            records += self._kept_for(owner, kept)
+            records += self._taken_from(owner.gateway, owned)
             shard += 1
         return records, shard
 
@@ -219,16 +227,23 @@ class KeptRecords:
         for part in parts:
             self._outbox.send(name, ReturnRecords(records=part, last=part is parts[-1], following=following))
 
-    def _to_return(self, name: GatewayName, shard: int) -> Iterator[ClientRecord]:
-        for client in self._store.clients_of_shard(name, shard):
+    def _kept_for(self, owner: Holder, clients: Iterable[ClientId]) -> Iterator[ClientRecord]:
+        """Its records here, but for those of its present boot: those it has itself."""
+        for client in clients:
+            kept = self._store.peek(client)
             state = self._coordinator.state_of(client)
-            record = self._store.get(client)
-            if record is not None and (state is None or state in _RETURNED_STATES):
-                yield record
-        # What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
-        # still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's
-        # word, ends what it adopts. Those are in shards of ours.
-        for owned in self._replicator.owned_in(shard):
+            if (
+                kept is not None
+                and kept.epoch.boot != owner.boot
+                and (state is None or state in _RETURNED_STATES)
+            ):
+                yield kept.unpack()
+
+    def _taken_from(self, name: GatewayName, clients: Iterable[OwnedRecord]) -> Iterator[ClientRecord]:
+        """What was taken from it, by us or by one before us: its kernel and IKE daemon may have the client
+        still, and nobody else tells it. It adopts the client or releases it; our epoch, or the client's word,
+        ends what it adopts."""
+        for owned in clients:
             if name in owned.record.former_owners:
                 yield self._as_served_by(name, owned.taken or owned.record)
 
