@@ -9,7 +9,7 @@ class Floor(msgspec.Struct, frozen=True, kw_only=True):
     """The same work in plain MessagePack and PyNaCl, in one process."""
 
     encoded_bytes_a_record: float
-    resident_bytes_a_record: float
+    kept_bytes_a_record: float
     """Of a dictionary of encoded records."""
     updates_a_second: float
     """Encoded, sealed, opened, decoded and kept twice, and both answers likewise."""

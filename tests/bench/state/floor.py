@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,6 @@ from gossipsa.takeover.messages import AnswerClaims, CeilingClaim, Claim, ClaimA
 from gossipsa.wire.codec import Decoder, encode
 from tests.bench.state.clients import make_client
 from tests.bench.state.figures import Floor
-from tests.bench.state.process_memory import resident_bytes
 
 _RECORDS_A_MESSAGE = 64
 _CLAIMS_A_MESSAGE = 256
@@ -48,11 +47,10 @@ class _Pipe:
 def measure_floor(*, records: int, differences: int, claims: int, gateway: IpAddress) -> Floor:
     """Everything that is compared."""
     own = [_record(index, gateway) for index in range(records)]
-    resident_bytes_a_record = _resident(own)
     copies_s = _copy_all(own)
     return Floor(
         encoded_bytes_a_record=sum(len(encode(record)) for record in own) / records,
-        resident_bytes_a_record=resident_bytes_a_record,
+        kept_bytes_a_record=_kept(own),
         updates_a_second=records / (2 * copies_s),
         copies_a_second=records / copies_s,
         versions_bytes=len(encode([_version(record) for record in own[:differences]])),
@@ -76,11 +74,12 @@ def _record(index: int, gateway: IpAddress) -> ClientRecord:
     )
 
 
-def _resident(records: Sequence[ClientRecord]) -> float:
-    gc.collect()
-    before = resident_bytes()
+def _kept(records: Sequence[ClientRecord]) -> float:
+    """Bytes a record of a dictionary of encoded records. The resident set would not tell: what other
+    measurements left free is filled first."""
     kept = {bytes(record.client): encode(record) for record in records}
-    return (resident_bytes() - before) / len(kept)
+    objects = sum(sys.getsizeof(client) + sys.getsizeof(record) for client, record in kept.items())
+    return (sys.getsizeof(kept) + objects) / len(kept)
 
 
 def _copy_all(records: Sequence[ClientRecord]) -> float:

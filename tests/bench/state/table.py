@@ -19,7 +19,7 @@ def state_table(figures: StateFigures) -> Table:
     )
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading in ("what", "wanted") else "right")
-    at_floor = floor.resident_bytes_a_record
+    at_floor = floor.kept_bytes_a_record
     _add(table, "owner: resident bytes a record", replication.owner_bytes_a_record, at_floor)
     _add(table, "replica: resident bytes a record", replication.replica_bytes_a_record, at_floor)
     _add(table, "encoded bytes a record", None, floor.encoded_bytes_a_record)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from ipaddress import IPv4Address
 
-import msgspec
 from rich.console import Console
 
 from tests.bench.state.anti_entropy import measure_anti_entropy
@@ -15,16 +14,13 @@ from tests.bench.state.table import state_table
 
 
 def test_figures_stand_beside_their_floor() -> None:
-    floor = msgspec.structs.replace(
-        measure_floor(records=200, differences=20, claims=200, gateway=IPv4Address("10.0.0.1")),
-        # So few may fit into memory that was free.
-        resident_bytes_a_record=600.0,
-    )
+    floor = measure_floor(records=200, differences=20, claims=200, gateway=IPv4Address("10.0.0.1"))
+    assert floor.kept_bytes_a_record > floor.encoded_bytes_a_record
     figures = StateFigures(
         floor=floor,
         replication=Replication(
             records=1_000,
-            owner_bytes_a_record=4 * floor.resident_bytes_a_record,
+            owner_bytes_a_record=4 * floor.kept_bytes_a_record,
             replica_bytes_a_record=3_000,
             first_copies_s=1.0,
             updates=1_000,
