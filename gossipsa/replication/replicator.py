@@ -68,6 +68,15 @@ class _Copy(msgspec.Struct, gc=False):
     """One for each key, those of no lanes too."""
 
 
+class _Answered(msgspec.Struct):
+    """How far a replica has come."""
+
+    sent_ns: int = 0
+    """When the latest was sent that it has acknowledged."""
+    heard_ns: int | None = 0
+    """When it last acknowledged anything under way; None for since the last flush."""
+
+
 class OwnedRecord(msgspec.Struct, gc=False):
     """A record that this gateway owns, and where its copies are.
 
@@ -123,6 +132,7 @@ class Replicator:
         self._touched: dict[ClientId, None] = {}
         self._framed_ns: dict[Holder, int] = {}
         """When records went last to a replica."""
+        self._answered: dict[Holder, _Answered] = {}
         self._departed: dict[Holder, dict[ClientId, _Copy]] = {}
         """Copies at replicas that were taken for dead: one that lives has them still, and its lanes."""
         self._drops: dict[GatewayName, dict[ClientId, RecordVersion]] = {}
@@ -327,7 +337,11 @@ class Replicator:
                 continue
             copy.acknowledged = max(copy.acknowledged, version.sequence)
             if copy.acknowledged >= copy.sent:
-                self._under_way.get(sender, {}).pop(version.client, None)
+                sent_ns = self._under_way.get(sender, {}).pop(version.client, None)
+                if sent_ns is not None:
+                    answered = self._answered.setdefault(sender, _Answered())
+                    answered.sent_ns = max(answered.sent_ns, sent_ns)
+                    answered.heard_ns = None
             if copy.acknowledged == owned.record.sequence:
                 self._dirty.get(sender, {}).pop(version.client, None)
                 complete.append(version.client)
@@ -390,6 +404,9 @@ class Replicator:
         """Everything that is due to be sent."""
         out: Outbox = []
         self._flushed_ns = now_ns
+        for answered in self._answered.values():
+            if answered.heard_ns is None:
+                answered.heard_ns = now_ns
         if self._to_place:
             self._place_some()
         for client in self._touched:
@@ -418,10 +435,9 @@ class Replicator:
     def next_deadline_ns(self) -> int | None:
         """When something waits to be sent, or is unacknowledged and must be sent again."""
         due_ns = self._drops_due_ns
-        for under_way in self._under_way.values():
+        for holder, under_way in self._under_way.items():
             if under_way:
-                sent_ns = next(iter(under_way.values()))
-                due_ns = earliest(due_ns, sent_ns + self._settings.resend_interval_ns)
+                due_ns = earliest(due_ns, self._lost_ns(holder, next(iter(under_way.values()))))
         for holder, dirty in self._dirty.items():
             if dirty and self._room(holder) > 0:
                 due_ns = earliest(due_ns, self._gathered_ns(holder))
@@ -489,6 +505,7 @@ class Replicator:
                 self._dirty.pop(holder)
                 self._under_way.pop(holder, None)
                 self._framed_ns.pop(holder, None)
+                self._answered.pop(holder, None)
 
     def _place_one(self, owned: OwnedRecord, live: Set[Holder]) -> None:
         self._touched[owned.record.client] = None
@@ -559,10 +576,9 @@ class Replicator:
 
     def _flush_records(self, holder: Holder, dirty: dict[ClientId, None], out: Outbox, now_ns: int) -> None:
         under_way = self._under_way.setdefault(holder, {})
-        resend_before_ns = now_ns - self._settings.resend_interval_ns
         clients = []
         for client, sent_ns in under_way.items():
-            if sent_ns > resend_before_ns:
+            if now_ns < self._lost_ns(holder, sent_ns):
                 break
             clients.append(client)
         gathers = now_ns < self._gathered_ns(holder)
@@ -573,7 +589,7 @@ class Replicator:
                 if room <= 0:
                     break
                 room -= 1
-            elif under_way[client] <= resend_before_ns:
+            elif now_ns >= self._lost_ns(holder, under_way[client]):
                 # Among those that are sent again.
                 continue
             clients.append(client)
@@ -604,6 +620,17 @@ class Replicator:
             for start in range(0, len(records), CLIENTS_A_MESSAGE_MAX):
                 these = tuple(records[start : start + CLIENTS_A_MESSAGE_MAX])
                 out.append((holder.gateway, MoveReplicas(replicas=replicas, records=these)))
+
+    def _lost_ns(self, holder: Holder, sent_ns: int) -> int:
+        """When what was sent at that time, and is not acknowledged, counts as lost.
+
+        A replica that has yet to come to it, and is acknowledging what came before, is slow: to send it again
+        would make it slower.
+        """
+        answered = self._answered.get(holder)
+        if answered is not None and answered.sent_ns <= sent_ns:
+            sent_ns = max(sent_ns, self._flushed_ns if answered.heard_ns is None else answered.heard_ns)
+        return sent_ns + self._settings.resend_interval_ns
 
     def _gathered_ns(self, holder: Holder) -> int:
         """When what fills no frame has waited long enough."""

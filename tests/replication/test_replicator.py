@@ -395,3 +395,47 @@ def test_former_owner_leaves_copies_alone_while_the_new_owner_is_dead() -> None:
     mesh.owner.succeeded(client_id(1), C.gateway)
     mesh.settle()
     assert client_id(1) not in mesh.stores[B]
+
+
+def acknowledged(*sent: PutRecords) -> AcknowledgeRecords:
+    records = [copy.record for message in sent for copy in message.copies]
+    return AcknowledgeRecords(
+        versions=tuple(
+            RecordVersion(client=record.client, epoch=record.epoch, sequence=record.sequence)
+            for record in records
+        )
+    )
+
+
+def frames(mesh: Mesh, now_ns: int) -> list[PutRecords]:
+    return [message for _, message in mesh.owner.flush(now_ns=now_ns) if isinstance(message, PutRecords)]
+
+
+def test_slow_replica_gets_nothing_twice_as_long_as_it_goes_on() -> None:
+    """Sent again, what it has yet to come to would make it slower still."""
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    for number in range(5 * 64):
+        mesh.owner.create(client_id(number), make_client_state(mesh.random))
+    sent = frames(mesh, SECOND)
+    assert len(sent) == 5
+    now_ns = SECOND
+    for frame in sent[:4]:
+        now_ns += SETTINGS.resend_interval_ns - 1
+        mesh.owner.hear_acknowledgement(B, acknowledged(frame))
+        assert frames(mesh, now_ns) == []
+        assert mesh.owner.next_deadline_ns() == now_ns + SETTINGS.resend_interval_ns
+    assert frames(mesh, now_ns + SETTINGS.resend_interval_ns) == [sent[4]]
+
+
+def test_what_a_replica_has_passed_over_is_lost_however_busy_it_is() -> None:
+    mesh = Mesh()
+    mesh.owner.place(everywhere(B), alive=(B,))
+    mesh.owner.create(client_id(0), make_client_state(mesh.random))
+    (lost,) = frames(mesh, SECOND)
+    mesh.owner.create(client_id(1), make_client_state(mesh.random))
+    (came,) = frames(mesh, SECOND + GATHER_BUSY_NS)
+    mesh.owner.hear_acknowledgement(B, acknowledged(came))
+    assert frames(mesh, SECOND + SETTINGS.resend_interval_ns - 1) == []
+    assert mesh.owner.next_deadline_ns() == SECOND + SETTINGS.resend_interval_ns
+    assert frames(mesh, SECOND + SETTINGS.resend_interval_ns) == [lost]
