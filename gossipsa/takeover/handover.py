@@ -70,6 +70,7 @@ class _Handover:
         "epoch",
         "next_message_id",
         "redirect",
+        "serves",
         "spis",
         "state",
         "taken",
@@ -85,6 +86,9 @@ class _Handover:
         self.next_message_id = 0
         self.redirect: Redirect | None = None
         self.spis: IkeSpis | None = None
+        self.serves = False
+        """The target says that it serves the client. It may say so before it says that it owns it: of that it
+        tells when there are copies."""
         self.taken: tuple[ClientRecord, Epoch] | None = None
         """The last record of ours, and the epoch of the target."""
 
@@ -173,6 +177,7 @@ class Handovers:
                     handover.next_message_id = answer.next_message_id
                     self._fire(handover, HandoverEvent.GAVE_UP, now_ns)
                 case OfferOutcome.SERVING:
+                    handover.serves = True
                     self._fire(handover, HandoverEvent.SERVING, now_ns)
 
     def taken(self, owned: OwnedRecord, rival: Rival, *, now_ns: int) -> bool:
@@ -192,6 +197,8 @@ class Handovers:
         self._fire(handover, HandoverEvent.TAKEN, now_ns)
         if self._conflicts.disown(owned, rival.gateway, now_ns=now_ns):
             handover.taken = (owned.record, rival.epoch)
+            if handover.serves:
+                self._fire(handover, HandoverEvent.SERVING, now_ns)
         else:
             self._forget(handover)
         self._outbox.report("client-handed-over", client=client, gateway=rival.gateway)

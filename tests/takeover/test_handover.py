@@ -140,6 +140,18 @@ def test_the_owners_sas_stay_until_the_target_serves(move: Move) -> None:
     assert len(move.handovers) == 0
 
 
+def test_a_target_that_serves_before_it_says_that_it_owns_the_client_is_not_awaited(move: Move) -> None:
+    """It owns up when there are copies, and may serve for long by then."""
+    move.hear(OfferOutcome.ACCEPTED)
+    move.hear(OfferOutcome.SERVING)
+    assert move.removals() == []
+    assert CLIENT in move.owner.replicator
+    assert move.taken()
+    assert len(move.removals()) == 1
+    move.handovers.removed(CLIENT, ())
+    assert len(move.handovers) == 0
+
+
 def test_a_target_that_never_says_that_it_serves_is_not_awaited_for_long(move: Move) -> None:
     assert move.taken()
     began_ns = move.now_ns
