@@ -67,10 +67,16 @@ class WatchList:
                     beat.base_ns, beat.interval_ns = interval_ns, self._jittered(interval_ns)
                 self._beats[name] = beat
 
-    def due_ns(self, name: GatewayName, *, heard_ns: int) -> int:
-        """When to probe it, if it was heard last at `heard_ns`."""
+    def due_ns(self, name: GatewayName, *, heard_ns: int, multiplier: int = 1) -> int:
+        """When to probe it, if it was heard last at `heard_ns`.
+
+        Args:
+            multiplier: local health; stretches the interval of neighbours. Where all hosts have too little CPU,
+                more probes make more suspicions, and these more probes.
+        """
         beat = self._beats[name]
-        return max(beat.last_ns, heard_ns) + beat.interval_ns
+        stretch = 1 if beat.base_ns == self._settings.watch_interval_ns else multiplier
+        return max(beat.last_ns, heard_ns) + beat.interval_ns * stretch
 
     def beaten(self, name: GatewayName, *, now_ns: int) -> None:
         """It was probed, or somebody else's probe of it succeeded."""
