@@ -73,7 +73,7 @@ class Probing:
         for name in self._watch:
             member = self._idle(name)
             if member is not None:
-                due_ns = earliest(due_ns, self._watch.due_ns(name, heard_ns=member.heard_ns))
+                due_ns = earliest(due_ns, self._watched_due_ns(member))
         return due_ns
 
     def probe(self, member: Member, *, accuse: bool, now_ns: int, locate: bool = False) -> None:
@@ -110,7 +110,7 @@ class Probing:
         """Probe watched members that were silent for the watch interval."""
         for name in self._watch:
             member = self._idle(name)
-            if member is not None and now_ns >= self._watch.due_ns(name, heard_ns=member.heard_ns):
+            if member is not None and now_ns >= self._watched_due_ns(member):
                 self._watch.beaten(name, now_ns=now_ns)
                 self.probe(member, accuse=True, now_ns=now_ns)
 
@@ -210,6 +210,9 @@ class Probing:
         """A live member that is not probed just now."""
         member = self._table.get(name)
         return member if member is not None and member.state.live and name not in self._prober else None
+
+    def _watched_due_ns(self, member: Member) -> int:
+        return self._watch.due_ns(member.name, heard_ns=member.heard_ns, multiplier=self._health.multiplier)
 
     def _relays_for(self, target: GatewayName) -> list[GatewayName]:
         return self._rings.relays(

@@ -666,7 +666,8 @@ class Swim:
             return
         # Enough members to confirm, however large the mesh; a member that flaps is not worth them.
         chance = self._settings.second_opinions / max(1, self._table.live_count)
-        asked = name in self._watch or self._random.random() < chance
+        neighbour = name in self._watch and not self._health.score
+        asked = neighbour or self._random.random() < chance
         if name in self._watch.close or (asked and not self._flapping.flaps(name)):
             self._probing.probe(member, accuse=False, now_ns=self._now_ns)
 

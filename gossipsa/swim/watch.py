@@ -71,8 +71,8 @@ class WatchList:
         """When to probe it, if it was heard last at `heard_ns`.
 
         Args:
-            multiplier: local health; stretches the interval of neighbours. Where all hosts have too little CPU,
-                more probes make more suspicions, and these more probes.
+            multiplier: local health; stretches the interval of neighbours. Where all hosts have too little
+                CPU, more probes make more suspicions, and these more probes.
         """
         beat = self._beats[name]
         stretch = 1 if beat.base_ns == self._settings.watch_interval_ns else multiplier

@@ -52,3 +52,12 @@ def test_neighbour_that_becomes_an_owner_is_due_at_once_if_it_was_silent_for_the
     assert watch.due_ns(OTHERS[0], heard_ns=0) < 2 * LAN.watch_interval_ns
     watch.replace([], now_ns=2 * LAN.watch_interval_ns)
     assert watch.due_ns(OTHERS[0], heard_ns=0) > 0.9 * LAN.probe_interval_ns
+
+
+def test_neighbours_are_watched_less_often_and_owners_as_often_while_we_are_not_well() -> None:
+    watch = WatchList(LAN, Random(1))
+    watch.replace(OTHERS[:1], now_ns=0)
+    watch.surround(OTHERS[1:2], now_ns=0)
+    owner, neighbour = OTHERS[:2]
+    assert watch.due_ns(owner, heard_ns=0, multiplier=4) == watch.due_ns(owner, heard_ns=0)
+    assert watch.due_ns(neighbour, heard_ns=0, multiplier=4) == 4 * watch.due_ns(neighbour, heard_ns=0)
