@@ -485,6 +485,12 @@ async def test_more_segments_than_configured_are_noticed(gateway: RealCharon, cl
         assert found[clients[1].state.ike_sa.spis] == "PASSIVE"
 
 
+def stands_still(pid: int) -> bool:
+    """True if all threads of a process are stopped: a signal takes a while to reach them."""
+    stats = (task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
+
+
 def dropped(follower: Follower) -> int:
     """Datagrams for which charon's HA socket had no room."""
     state = follower.charon._follower.sender._queue.look()
@@ -502,7 +508,13 @@ async def test_what_charon_had_no_room_for_is_sent_again(
         _, state = await follower.only_client()
         clients = copies(state, 30)
         assert gateway.process is not None
+        pid = gateway.process.pid
+
+        async def is_stopped() -> bool:
+            return stands_still(pid)
+
         gateway.process.send_signal(signal.SIGSTOP)
+        await eventually(is_stopped)
         # Charon says of these that they have the wrong version, once it goes on.
         for _ in range(1000):
             held.send(bytes(600))
