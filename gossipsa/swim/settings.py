@@ -27,8 +27,8 @@ class SwimSettings:
     watched_max: int = 6
     """Gateways watched at once; more are ignored."""
     neighbours: int = 2
-    """Members that follow us in the circle, each probed when it was silent for `probe_interval_ns`. With 0
-    there is the round robin only, as in SWIM."""
+    """Members that follow us in the circle, each probed when it was silent for `probe_interval_ns`, or longer
+    while we are not well. With 0 there is the round robin only, as in SWIM."""
 
     ping_attempts: int = 8
     """Pings of one probe before it fails. At 25 % loss each way nearly one in two is lost: 6 at least."""

@@ -75,7 +75,7 @@ class WatchList:
                 CPU, more probes make more suspicions, and these more probes.
         """
         beat = self._beats[name]
-        stretch = 1 if beat.base_ns == self._settings.watch_interval_ns else multiplier
+        stretch = 1 if name in self.close else multiplier
         return max(beat.last_ns, heard_ns) + beat.interval_ns * stretch
 
     def beaten(self, name: GatewayName, *, now_ns: int) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
-from gossipsa.swim.settings import LAN
+import pytest
+
+from gossipsa.swim.settings import LAN, SwimSettings
 from gossipsa.swim.watch import WatchList
 from sim.mesh.network import names
 from tests.swim.claims import OTHERS
@@ -54,8 +57,11 @@ def test_neighbour_that_becomes_an_owner_is_due_at_once_if_it_was_silent_for_the
     assert watch.due_ns(OTHERS[0], heard_ns=0) > 0.9 * LAN.probe_interval_ns
 
 
-def test_neighbours_are_watched_less_often_and_owners_as_often_while_we_are_not_well() -> None:
-    watch = WatchList(LAN, Random(1))
+@pytest.mark.parametrize("settings", [LAN, replace(LAN, watch_interval_ns=LAN.probe_interval_ns)])
+def test_neighbours_are_watched_less_often_and_owners_as_often_while_we_are_not_well(
+    settings: SwimSettings,
+) -> None:
+    watch = WatchList(settings, Random(1))
     watch.replace(OTHERS[:1], now_ns=0)
     watch.surround(OTHERS[1:2], now_ns=0)
     owner, neighbour = OTHERS[:2]
